@@ -1,0 +1,138 @@
+//! The command line: arguments in, exit code out.
+
+mod progress;
+mod run;
+
+use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Deterministic simulation of overlay networks of a million nodes and more.
+///
+/// Runs what real nodes would run (heartbeats, digests, gossip) in a discrete-event engine, and reports messages,
+/// bandwidth and delays, beside the numbers that design documents claim. The same scenario and seed give the same
+/// bytes in every result file, whatever the number of threads.
+#[derive(Debug, Parser)]
+#[command(name = "qnetsim", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXIT_CODES: &str = "Exit codes: 0 ok; 2 bad scenario or arguments; 3 will not fit in memory; \
+    4 a file cannot be read or written; 70 internal error.";
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Simulate scenarios and write their results.
+    ///
+    /// Tables go to standard output, progress to standard error, files to DIR/NAME/ (the scenario's name): messages.csv,
+    /// bandwidth.csv, timeline.csv, latency.csv, tables.txt and summary.json, and network-load.svg if there are
+    /// two sizes or more. Files are written whole or not at all.
+    #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Run(RunArgs),
+}
+
+const RUN_EXAMPLES: &str = "Examples:
+  qnetsim run scenarios/quickstart.toml
+  qnetsim run scenarios/network-load.toml --set nodes=100K --set approaches=hierarchical
+  qnetsim run scenarios/tiers-1m.toml --seed 7 --threads 1 --out /tmp/results
+  qnetsim run scenarios/quickstart.toml --format json | jq .deterministic.points[0]";
+
+/// Arguments of `qnetsim run`.
+#[derive(Debug, clap::Args)]
+struct RunArgs {
+    /// Scenario files (TOML).
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+
+    /// Folder for the results; each scenario gets a folder of its name in it.
+    #[arg(long, value_name = "DIR", default_value = "results")]
+    out: PathBuf,
+
+    /// Seed of all randomness, instead of the scenario's.
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Threads to use; all cores if not given. Changes no result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Set a key of the scenario, e.g. nodes=10K, network.loss=0.01, 'approaches=["ping"]'. May be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    overrides: Vec<String>,
+
+    /// Show neither progress nor tables.
+    #[arg(long, short)]
+    quiet: bool,
+
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = Format::Human)]
+    format: Format,
+}
+
+/// What `run` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Tables.
+    Human,
+    /// The summary of each scenario, as in summary.json.
+    Json,
+}
+
+/// Why a command failed, with its exit code.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    const BAD_SCENARIO: u8 = 2;
+    const WILL_NOT_FIT: u8 = 3;
+    const INPUT_OUTPUT: u8 = 4;
+    const INTERNAL: u8 = 70;
+
+    /// A failure that says `error` and its causes.
+    fn of(code: u8, error: &dyn std::error::Error) -> Self {
+        let causes = std::iter::successors(error.source(), |cause| cause.source());
+        let message = causes.fold(format!("error: {error}"), |text, cause| format!("{text}: {cause}"));
+        Failure { code, message }
+    }
+}
+
+/// Runs the command that the process was called with.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = catch_unwind(AssertUnwindSafe(|| match &cli.command {
+        Command::Run(args) => run::run(args),
+    }));
+    let failure = match result {
+        Ok(Ok(())) => return ExitCode::SUCCESS,
+        Ok(Err(failure)) => failure,
+        Err(_) => Failure {
+            code: Failure::INTERNAL,
+            message: "error: internal error, a bug in qnetsim; this scenario has no new results. Please report the \
+                      lines above with the scenario and the command."
+                .to_owned(),
+        },
+    };
+    // Nothing is left to be done if standard error is gone.
+    let _ = writeln!(io::stderr(), "{}", failure.message.trim_end());
+    ExitCode::from(failure.code)
+}
+
+/// Writes to standard output; a reader that has gone away is no error.
+fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+            code: Failure::INPUT_OUTPUT,
+            message: format!("error: cannot write to standard output: {error}"),
+        }),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,63 @@
+//! Progress of a run on standard error: simulated time, events per second, time left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::contract::SimSpan;
+use crate::engine::Progress;
+
+const REDRAW: Duration = Duration::from_millis(100);
+/// Steps of the bar.
+const STEPS: u64 = 1_000;
+
+/// A line that follows a run from a thread of its own. Shown only on a terminal.
+pub(super) struct ProgressLine {
+    bar: ProgressBar,
+    done: Arc<AtomicBool>,
+    drawer: Option<JoinHandle<()>>,
+}
+
+impl ProgressLine {
+    /// Follows `progress` of a run of `span` simulated time that `title` names; draws nothing if `quiet`.
+    pub(super) fn start(title: String, span: SimSpan, progress: &Arc<Progress>, quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(STEPS), target);
+        if bar.is_hidden() {
+            return ProgressLine { bar, done: Arc::default(), drawer: None };
+        }
+        let style = ProgressStyle::with_template("{prefix} [{bar:20}] {msg} {elapsed}, {eta} left");
+        bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
+        bar.set_prefix(title);
+        let done = Arc::new(AtomicBool::new(false));
+        let (seen, shown, progress) = (Arc::clone(&done), bar.clone(), Arc::clone(progress));
+        let drawer = std::thread::spawn(move || {
+            while !seen.load(Ordering::Relaxed) {
+                let (now, events) = (progress.now().as_nanos(), progress.events());
+                let share = u128::from(now) * u128::from(STEPS) / u128::from(span.as_nanos().max(1));
+                shown.set_position(share as u64);
+                let rate = events as f64 / shown.elapsed().as_secs_f64().max(1e-3) / 1e6;
+                shown.set_message(format!(
+                    "{} of {span} simulated, {rate:.1}M events/s",
+                    SimSpan::from_secs(now / 1_000_000_000)
+                ));
+                std::thread::sleep(REDRAW);
+            }
+        });
+        ProgressLine { bar, done, drawer: Some(drawer) }
+    }
+}
+
+impl Drop for ProgressLine {
+    fn drop(&mut self) {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(drawer) = self.drawer.take() {
+            // The drawer has nothing to say but its drawing.
+            let _ = drawer.join();
+        }
+        self.bar.finish_and_clear();
+    }
+}

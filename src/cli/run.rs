@@ -1,0 +1,174 @@
+//! `qnetsim run`: scenario files to tables and result files.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+use std::num::NonZeroUsize;
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Instant;
+
+use super::progress::ProgressLine;
+use super::{Failure, Format, RunArgs, print};
+use crate::engine::Progress;
+use crate::metrics::{PointResult, available_memory};
+use crate::report::{
+    RunReport, bandwidth_table, check_writable, network_load_table, result_files, summary_json, write_results,
+};
+use crate::scenario::build::{Watch, run_point};
+use crate::scenario::{self, Point, Scenario, Table, plan};
+
+/// Runs all the scenarios of `args`. Nothing is simulated before all of them are known to be valid, to fit in memory
+/// and to have a place for their results.
+pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    let (overrides, threads) = (overrides(args), threads(args));
+    let scenarios = load_all(args, &overrides)?;
+    for (file, scenario) in args.files.iter().zip(&scenarios) {
+        check_memory(file, &overrides, scenario, threads)?;
+    }
+    for scenario in &scenarios {
+        check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    }
+    for (file, scenario) in args.files.iter().zip(&scenarios) {
+        let points = simulate(args, scenario)?;
+        let command = command(file, &overrides);
+        let report = RunReport {
+            scenario: &scenario.name,
+            description: &scenario.description,
+            scenario_hash: &scenario.hash,
+            seed: scenario.seed,
+            command: &command,
+            points: &points,
+        };
+        let tables = tables(scenario, &report);
+        let folder = args.out.join(&scenario.name);
+        let mut files = result_files(&report);
+        files.push(("tables.txt", format!("$ {command}\n\n{tables}").into_bytes()));
+        write_results(&folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+        match args.format {
+            _ if args.quiet => {}
+            Format::Human => print(&format!("{tables}\nResults are in {}\n", folder.display()))?,
+            Format::Json => print(&String::from_utf8_lossy(&summary_json(&report)))?,
+        }
+    }
+    Ok(())
+}
+
+/// The overrides of the scenario's keys, the seed among them.
+fn overrides(args: &RunArgs) -> Vec<String> {
+    let seed = args.seed.map(|seed| format!("seed={seed}"));
+    args.overrides.iter().cloned().chain(seed).collect()
+}
+
+/// The command line that gives the same results anywhere: without threads, folders and formats.
+fn command(file: &Path, overrides: &[String]) -> String {
+    let quote = |text: &str| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:+,".contains(c);
+        if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
+    };
+    let sets: String = overrides.iter().map(|text| format!(" --set {}", quote(text))).collect();
+    format!("qnetsim run {}{sets}", quote(&file.display().to_string()))
+}
+
+/// Loads every file and refuses all that is wrong in any of them in one go.
+fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
+    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let (mut scenarios, mut names) = (Vec::new(), BTreeMap::new());
+    let mut failure: Option<Failure> = None;
+    let mut fail = |code: u8, message: String| match &mut failure {
+        Some(failure) => failure.message += &format!("\n{message}"),
+        None => failure = Some(Failure { code, message }),
+    };
+    for file in &args.files {
+        match scenario::load(file, overrides) {
+            Err(error) if error.is_io() => fail(Failure::INPUT_OUTPUT, error.render(colour)),
+            Err(error) => fail(Failure::BAD_SCENARIO, error.render(colour)),
+            Ok(scenario) => {
+                if let Some(other) = names.insert(scenario.name.clone(), file) {
+                    let (name, other, file) = (&scenario.name, other.display(), file.display());
+                    fail(
+                        Failure::BAD_SCENARIO,
+                        format!(
+                            "error: {other} and {file} are both named {name:?} and would share a folder: rename one"
+                        ),
+                    );
+                }
+                scenarios.push(scenario);
+            }
+        }
+    }
+    failure.map_or(Ok(scenarios), Err)
+}
+
+/// Refuses a scenario of which a point will not fit in memory.
+fn check_memory(file: &Path, overrides: &[String], scenario: &Scenario, threads: usize) -> Result<(), Failure> {
+    let Some(available) = available_memory() else { return Ok(()) };
+    let (needed, Some(largest)) = largest_point(scenario, threads) else { return Ok(()) };
+    if needed <= available {
+        return Ok(());
+    }
+    let fits = |scenario: &Scenario| largest_point(scenario, threads).0 <= available / 10 * 9;
+    let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
+    let advice = match fitting_nodes(file, overrides, largest.population.total(), &fits) {
+        Some(nodes) => format!("reduce `nodes`: --set nodes={nodes} fits"),
+        None => "reduce `nodes` and what grows with them: tiers, links, `seen`".to_owned(),
+    };
+    let message = format!(
+        "error: scenario {:?} will not fit: {} at {} nodes needs about {:.1} GiB, and {:.1} GiB are available\n  {advice}",
+        scenario.name,
+        largest.approach.name(),
+        largest.population.total(),
+        gib(needed),
+        gib(available),
+    );
+    Err(Failure { code: Failure::WILL_NOT_FIT, message })
+}
+
+/// The point of `scenario` that needs the most memory, and how many bytes it needs.
+fn largest_point(scenario: &Scenario, threads: usize) -> (u64, Option<&Point>) {
+    let needs = scenario.points.iter().map(|point| (plan::memory(scenario, point, threads), Some(point)));
+    needs.max_by_key(|&(bytes, _)| bytes).unwrap_or((0, None))
+}
+
+/// The largest of the numbers 1, 2, 5, 10, ... below `nodes` with which the scenario in `file` is valid and `fits`.
+fn fitting_nodes(file: &Path, overrides: &[String], nodes: u32, fits: &dyn Fn(&Scenario) -> bool) -> Option<u32> {
+    let powers = (0..=9).rev().map(|power| 10u32.pow(power));
+    let sizes = powers.flat_map(|power| [5, 2, 1].into_iter().filter_map(move |digit: u32| digit.checked_mul(power)));
+    sizes.filter(|&size| size < nodes).find(|size| {
+        let sets: Vec<String> = overrides.iter().cloned().chain([format!("nodes={size}")]).collect();
+        scenario::load(file, &sets).is_ok_and(|scenario| fits(&scenario))
+    })
+}
+
+/// The threads to run on.
+fn threads(args: &RunArgs) -> usize {
+    args.threads.map_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get), usize::from)
+}
+
+fn simulate(args: &RunArgs, scenario: &Scenario) -> Result<Vec<PointResult>, Failure> {
+    let threads = threads(args);
+    #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
+    let start = Instant::now();
+    let clock = move || start.elapsed().as_secs_f64();
+    let mut results = Vec::with_capacity(scenario.points.len());
+    for (number, point) in scenario.points.iter().enumerate() {
+        let progress = Arc::new(Progress::default());
+        let (approach, nodes) = (point.approach.name(), point.population.total());
+        let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
+        let line = ProgressLine::start(title, point.warmup + point.measure, &progress, args.quiet);
+        let watch = Watch { progress: &progress, clock: &clock };
+        let result = run_point(scenario, point, threads, &watch);
+        drop(line);
+        results.push(result.map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?);
+    }
+    Ok(results)
+}
+
+/// The tables that the scenario asks for.
+fn tables(scenario: &Scenario, report: &RunReport<'_>) -> String {
+    let table = |table: &Table| match table {
+        Table::NetworkLoad => network_load_table(report),
+        Table::Bandwidth => bandwidth_table(report),
+    };
+    scenario.tables.iter().map(table).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,16 @@
+//! What a node and a simulator agree on: time, identity, randomness, and the [`Protocol`] trait.
+//!
+//! This room uses nothing of the rest of the crate. A protocol is written against it alone, so the same code can
+//! run in a real node: it is given the time, a message and a random stream, and it answers with effects.
+
+mod column;
+mod node;
+mod protocol;
+mod random;
+mod time;
+
+pub use column::{Column, prefetch};
+pub use node::{Here, Key256, NodeId, NodeType, Nodes, Population};
+pub use protocol::{Effects, Protocol};
+pub use random::{Domain, RandomKey, Stream, scale_word};
+pub use time::{SimSpan, SimTime};

@@ -1,0 +1,218 @@
+//! Who a node is: its number, its 256-bit key, its type, and the population it belongs to.
+
+use std::fmt;
+
+/// The number of a node: `0..n`, handed out type by type (super, full, light, mobile).
+pub type NodeId = u32;
+
+/// A 256-bit identifier, as the documents use for node ids and addresses.
+pub type Key256 = [u8; 32];
+
+/// The four kinds of node that the documents distinguish.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum NodeType {
+    /// Core validator.
+    SuperNode,
+    /// Regular validator.
+    FullNode,
+    /// Client that is always on.
+    LightNode,
+    /// Client on battery.
+    MobileNode,
+}
+
+impl NodeType {
+    /// Every type, in the order in which node numbers are handed out.
+    pub const ALL: [NodeType; 4] = [NodeType::SuperNode, NodeType::FullNode, NodeType::LightNode, NodeType::MobileNode];
+
+    /// The name in scenario and result files.
+    pub const fn name(self) -> &'static str {
+        match self {
+            NodeType::SuperNode => "super",
+            NodeType::FullNode => "full",
+            NodeType::LightNode => "light",
+            NodeType::MobileNode => "mobile",
+        }
+    }
+}
+
+impl fmt::Display for NodeType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// How many nodes of each type there are. Numbers are contiguous by type, in the order of [`NodeType::ALL`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Population {
+    /// Number of the first node after each type, cumulative; the last is the total.
+    ends: [NodeId; 4],
+}
+
+impl Population {
+    /// A population of `counts` nodes by type, in the order of [`NodeType::ALL`].
+    ///
+    /// Returns `None` when the total is zero or exceeds `u32::MAX`.
+    pub fn new(counts: [u64; 4]) -> Option<Self> {
+        let mut ends = [0; 4];
+        let mut total = 0u64;
+        for (end, count) in ends.iter_mut().zip(counts) {
+            total = total.checked_add(count)?;
+            *end = NodeId::try_from(total).ok()?;
+        }
+        (total > 0).then_some(Population { ends })
+    }
+
+    /// `nodes` full nodes and no other type: the population of flat approaches.
+    ///
+    /// # Panics
+    /// If `nodes` is zero.
+    pub fn flat(nodes: NodeId) -> Self {
+        Population::new([0, u64::from(nodes), 0, 0]).expect("a population has at least one node")
+    }
+
+    /// All nodes.
+    pub fn total(&self) -> NodeId {
+        self.ends[3]
+    }
+
+    /// How many nodes are of `node_type`.
+    pub fn count(&self, node_type: NodeType) -> NodeId {
+        let range = self.range(node_type);
+        range.end - range.start
+    }
+
+    /// The numbers of the nodes of `node_type`.
+    pub fn range(&self, node_type: NodeType) -> std::ops::Range<NodeId> {
+        let index = node_type as usize;
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        start..self.ends[index]
+    }
+
+    /// The type of node `id`; ids beyond the population count as the last type.
+    pub fn type_of(&self, id: NodeId) -> NodeType {
+        let index = usize::from(id >= self.ends[0]) + usize::from(id >= self.ends[1]) + usize::from(id >= self.ends[2]);
+        NodeType::ALL[index]
+    }
+}
+
+/// The nodes of one partition: every `stride`-th node from `first` on.
+///
+/// Partitions interleave so that the few busy nodes of the upper tiers, which have neighbouring numbers, are
+/// spread evenly over them. `index` counts within the partition; `id` is the number in the whole run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nodes {
+    first: NodeId,
+    stride_log2: u32,
+    len: usize,
+    population: Population,
+}
+
+impl Nodes {
+    /// Partition `partition` of `2^partitions_log2` over `population`.
+    pub fn partition(population: Population, partition: u32, partitions_log2: u32) -> Self {
+        let total = u64::from(population.total());
+        let len = (total.saturating_sub(u64::from(partition))).div_ceil(1 << partitions_log2);
+        Nodes { first: partition, stride_log2: partitions_log2, len: len as usize, population }
+    }
+
+    /// The whole population as one partition.
+    pub fn all(population: Population) -> Self {
+        Nodes::partition(population, 0, 0)
+    }
+
+    /// How many nodes these are.
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// The population that these nodes are part of.
+    pub fn population(&self) -> Population {
+        self.population
+    }
+
+    /// The number of the node at `index`.
+    pub fn id(&self, index: usize) -> NodeId {
+        self.first + ((index as NodeId) << self.stride_log2)
+    }
+
+    /// Where node `id` stands among these nodes, if it is one of them.
+    pub fn index_of(&self, id: NodeId) -> Option<usize> {
+        let offset = id.checked_sub(self.first)?;
+        let index = (offset >> self.stride_log2) as usize;
+        (self.id(index) == id && index < self.len).then_some(index)
+    }
+
+    /// The nodes in ascending order.
+    pub fn iter(&self) -> impl Iterator<Item = Here> + use<> {
+        let nodes = *self;
+        (0..nodes.len).map(move |index| nodes.here(index))
+    }
+
+    /// The node at `index`, with its number and type.
+    pub fn here(&self, index: usize) -> Here {
+        let id = self.id(index);
+        Here { id, index, node_type: self.population.type_of(id) }
+    }
+
+    /// The first index whose node is of a later type than `node_type`.
+    pub fn end_of(&self, node_type: NodeType) -> usize {
+        let end = self.population.range(node_type).end;
+        (end.saturating_sub(self.first) as usize).div_ceil(1 << self.stride_log2).min(self.len)
+    }
+}
+
+/// The node that is being called.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Here {
+    /// Its number in the whole run.
+    pub id: NodeId,
+    /// Its place in the columns of its partition.
+    pub index: usize,
+    /// Its type.
+    pub node_type: NodeType,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_contiguous_by_type() {
+        let population = Population::new([2, 3, 4, 1]).unwrap();
+        assert_eq!(population.total(), 10);
+        assert_eq!(population.range(NodeType::LightNode), 5..9);
+        let types: Vec<_> = (0..10).map(|id| population.type_of(id).name()).collect();
+        assert_eq!(types[..5], ["super", "super", "full", "full", "full"]);
+        assert_eq!(types[5..], ["light", "light", "light", "light", "mobile"]);
+        assert_eq!(Population::new([0; 4]), None);
+        assert_eq!(Population::new([u64::MAX, 1, 0, 0]), None);
+    }
+
+    #[test]
+    fn partitions_cover_every_node_once_in_order() {
+        let population = Population::new([1, 5, 30, 1]).unwrap();
+        for log2 in 0..4 {
+            let mut seen = vec![0; population.total() as usize];
+            for partition in 0..1 << log2 {
+                let nodes = Nodes::partition(population, partition, log2);
+                for here in nodes.iter() {
+                    seen[here.id as usize] += 1;
+                    assert_eq!(nodes.index_of(here.id), Some(here.index));
+                    assert_eq!(here.node_type, population.type_of(here.id));
+                }
+                for node_type in NodeType::ALL {
+                    let later = |here: &Here| here.node_type > node_type;
+                    let end = nodes.iter().position(|here| later(&here)).unwrap_or(nodes.len());
+                    assert_eq!(nodes.end_of(node_type), end);
+                }
+            }
+            assert!(seen.iter().all(|&count| count == 1));
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! The effects of a node, carried out by the engine: sends, timers and random streams.
+
+use super::event::{Alarm, Event, Windows};
+use super::lane::Outbox;
+use super::network::Network;
+use super::side::{Pending, SideQueue};
+use super::simulation::Broadcast;
+use super::stream::Pool;
+use super::tally::{KINDS_MAX, Tally, row};
+use super::wheel::TimerWheel;
+use crate::contract::{Effects, Here, NodeId, NodeType, Population, Protocol, RandomKey, SimSpan, SimTime, Stream};
+use crate::metrics::Flow;
+
+/// Longest payload of a UDP datagram over IPv4, in bytes.
+const DATAGRAM_MAX: usize = 65_507;
+
+/// What all partitions of a run share and none changes.
+pub(super) struct Shared<'a, P, N> {
+    pub(super) protocol: &'a P,
+    pub(super) network: &'a N,
+    pub(super) population: Population,
+    pub(super) windows: Windows,
+    pub(super) partitions_log2: u32,
+    pub(super) broadcast: Broadcast,
+    /// IP and UDP headers of a message, in bytes; only the bandwidth of nodes counts them.
+    pub(super) header: u32,
+    pub(super) loss_threshold: u64,
+    pub(super) latency_key: RandomKey,
+    pub(super) loss_key: RandomKey,
+    pub(super) protocol_key: RandomKey,
+}
+
+/// One window, as all partitions see it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct WindowPlan {
+    pub(super) window: u64,
+    /// Where it starts, in nanoseconds.
+    pub(super) start: u64,
+    /// Events from this offset on are not handled: the run ends there. `u32::MAX` in all but the last window.
+    pub(super) end_offset: u32,
+    /// Events from this offset on count in the next slice of time. `u32::MAX` where no boundary falls inside.
+    pub(super) boundary_offset: u32,
+    /// No message goes to a node with a larger index in its partition.
+    pub(super) index_max: u32,
+    /// Whether the current and the next slice are measured.
+    pub(super) measured: [bool; 2],
+}
+
+impl WindowPlan {
+    /// The slice in which an event at `offset` counts: 0, or 1 after the boundary.
+    #[inline(always)]
+    pub(super) fn slice(&self, offset: u32) -> usize {
+        usize::from(offset >= self.boundary_offset)
+    }
+}
+
+/// Bytes that one node sent and received, headers included, in the measured span.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Meter {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+}
+
+/// The effects of the nodes of one partition in one window.
+pub(super) struct Context<'a, P: Protocol, N> {
+    pub(super) shared: &'a Shared<'a, P, N>,
+    pub(super) plan: WindowPlan,
+    pub(super) outbox: &'a mut Outbox<P::Message>,
+    pub(super) tally: &'a mut Tally,
+    pub(super) wheel: &'a mut TimerWheel<P::Timer>,
+    pub(super) alarms: &'a mut Pool<Alarm<P::Timer>>,
+    pub(super) side: &'a mut SideQueue<P::Message, P::Timer>,
+    /// Effects that each node has had so far.
+    pub(super) sequences: &'a mut [u32],
+    /// Empty where nodes are not metered.
+    pub(super) meters: &'a mut [Meter],
+    pub(super) here: Here,
+    pub(super) now: u64,
+    /// The slice of time in which `now` lies.
+    pub(super) slice: usize,
+}
+
+impl<P: Protocol, N: Network> Context<'_, P, N> {
+    /// Turns to an event at the node with `index`, `offset` nanoseconds into the window.
+    #[inline(always)]
+    pub(super) fn turn_to(&mut self, index: u32, id: NodeId, node_type: NodeType, offset: u32) {
+        self.here = Here { id, index: index as usize, node_type };
+        self.now = self.plan.start + u64::from(offset);
+        self.slice = self.plan.slice(offset);
+    }
+
+    /// Counts the arrival of `message` at the current node.
+    #[inline(always)]
+    pub(super) fn receive(&mut self, message: &P::Message, payload: usize) {
+        let bytes = u64::from(self.shared.protocol.wire_len(message, payload));
+        let kind = self.shared.protocol.kind(message);
+        self.tally.add(row(self.slice, Flow::Received, self.here.node_type), kind, 1, bytes);
+        if self.plan.measured[self.slice & 1] && !self.meters.is_empty() {
+            self.meters[self.here.index].received += bytes + u64::from(self.shared.header);
+        }
+    }
+
+    #[inline(always)]
+    fn next_sequence(&mut self) -> u32 {
+        let counter = &mut self.sequences[self.here.index];
+        let sequence = *counter;
+        *counter = sequence.checked_add(1).expect("a node has at most 2^32 effects");
+        sequence
+    }
+
+    /// Counts a message that is sent now and draws its fate: its window and what is queued, or `None` if it never
+    /// arrives.
+    #[inline(always)]
+    fn depart(&mut self, to: NodeId, message: P::Message, payload: usize) -> Option<(u64, Event<P::Message>)> {
+        let sequence = self.next_sequence();
+        let shared = self.shared;
+        let from = self.here.id;
+        assert!(to != from && to < shared.population.total(), "node {from} sends to node {to}: itself, or nobody");
+        let bytes = u64::from(shared.protocol.wire_len(&message, payload));
+        let kind = shared.protocol.kind(&message);
+        self.tally.add(row(self.slice, Flow::Sent, self.here.node_type), kind, 1, bytes);
+        let delay = shared.network.delay(from, to, shared.latency_key.word(from, sequence)).as_nanos();
+        // One test for all that most runs do without.
+        if (self.plan.measured[self.slice & 1] || shared.loss_threshold > 0)
+            && !self.watch_departure(sequence, kind, bytes, delay)
+        {
+            return None;
+        }
+        self.tally.queued[kind % KINDS_MAX] += 1;
+        let arrival = self.now.saturating_add(delay);
+        if arrival == u64::MAX {
+            // No run goes on so far, so the message stays under way for ever.
+            return None;
+        }
+        let offset = shared.windows.offset(arrival);
+        let index = to >> shared.partitions_log2;
+        Some((shared.windows.of(arrival), Event { offset, index, from, sequence, message }))
+    }
+
+    /// Meters a message, draws whether it is lost, and records its delay if not. Returns whether it is on its way.
+    #[inline(never)]
+    fn watch_departure(&mut self, sequence: u32, kind: usize, bytes: u64, delay: u64) -> bool {
+        let shared = self.shared;
+        let measured = self.plan.measured[self.slice & 1];
+        if measured && !self.meters.is_empty() {
+            self.meters[self.here.index].sent += bytes + u64::from(shared.header);
+        }
+        if shared.loss_threshold > 0 && shared.loss_key.word(self.here.id, sequence) < shared.loss_threshold {
+            self.tally.add(row(self.slice, Flow::Lost, self.here.node_type), kind, 1, bytes);
+            return false;
+        }
+        if measured && let Some(delays) = self.tally.delays.get_mut(kind) {
+            // Not `saturating_record`, which clamps to the range of the histogram instead of growing it.
+            delays.record(delay).expect("a histogram that grows takes every delay");
+        }
+        true
+    }
+
+    fn broadcast_counted(&mut self, message: &P::Message) {
+        let shared = self.shared;
+        let bytes = u64::from(shared.protocol.wire_len(message, 0));
+        let kind = shared.protocol.kind(message);
+        let own_type = self.here.node_type;
+        let others = u64::from(shared.population.total() - 1);
+        self.tally.add(row(self.slice, Flow::Sent, own_type), kind, others, others * bytes);
+        for node_type in NodeType::ALL {
+            let receivers = u64::from(shared.population.count(node_type)) - u64::from(node_type == own_type);
+            self.tally.add(row(self.slice, Flow::Received, node_type), kind, receivers, receivers * bytes);
+        }
+        if !self.meters.is_empty() && self.plan.measured[self.slice & 1] {
+            let wire = bytes + u64::from(shared.header);
+            let meter = &mut self.meters[self.here.index];
+            meter.sent += others * wire;
+            // Every node is credited with every broadcast at the end of the run, so take back one's own here.
+            meter.received = meter.received.wrapping_sub(wire);
+            self.tally.broadcast_bytes += wire;
+        }
+    }
+}
+
+impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
+    #[inline(always)]
+    fn now(&self) -> SimTime {
+        SimTime::from_nanos(self.now)
+    }
+
+    #[inline(always)]
+    fn send(&mut self, to: NodeId, message: P::Message) {
+        if let Some((window, event)) = self.depart(to, message, 0) {
+            self.outbox.push(self.plan.window, window, to, event);
+        }
+    }
+
+    fn send_payload(&mut self, to: NodeId, message: P::Message, payload: &[u8]) {
+        assert!(payload.len() <= DATAGRAM_MAX, "a payload of {} bytes does not fit a datagram", payload.len());
+        if let Some((window, event)) = self.depart(to, message, payload.len()) {
+            self.outbox.push_parcel(self.plan.window, window, to, event, payload);
+        }
+    }
+
+    fn broadcast(&mut self, message: P::Message) {
+        match self.shared.broadcast {
+            Broadcast::Counted => {
+                self.next_sequence();
+                self.broadcast_counted(&message);
+            }
+            Broadcast::Delivered => {
+                let own = self.here.id;
+                for to in (0..self.shared.population.total()).filter(|&to| to != own) {
+                    self.send(to, message);
+                }
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn wake_after(&mut self, span: SimSpan, timer: P::Timer) {
+        let sequence = self.next_sequence();
+        // Every run ends before `SimTime::MAX`, so a timer for then, or for later, never fires.
+        let Some(time) = self.now.checked_add(span.as_nanos().max(1)).filter(|&time| time < u64::MAX) else { return };
+        let windows = self.shared.windows;
+        let index = self.here.index as u32;
+        if windows.of(time) > self.plan.window {
+            self.wheel.insert(Alarm { time, index, sequence, timer }, windows, self.alarms);
+        } else if windows.offset(time) < self.plan.end_offset {
+            self.side.push_pending(Pending { offset: windows.offset(time), sequence, timer });
+        }
+    }
+
+    #[inline(always)]
+    fn random(&mut self) -> Stream {
+        let sequence = self.next_sequence();
+        self.shared.protocol_key.stream(self.here.id, sequence)
+    }
+}

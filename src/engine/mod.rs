@@ -1,0 +1,29 @@
+//! The event engine: conservative parallel windows over partitions of nodes.
+//!
+//! Time is cut into windows no longer than the smallest delay of the network (the lookahead), so every message that
+//! arrives in a window was sent before the window began: only a node's own timers can fall inside it. Partitions of
+//! nodes therefore run a window independently of each other and swap messages at its end. This is synchronous
+//! conservative parallel simulation (Fujimoto, "Parallel discrete event simulation", CACM 1990).
+//!
+//! Within a node, events are handled in the order `(time, sender, sequence of the sender)`. Nothing else can be seen
+//! by a protocol, so threads and partitions cannot move a result.
+
+mod context;
+mod digest;
+mod event;
+mod lane;
+mod network;
+mod partition;
+mod probe;
+pub mod regions;
+mod side;
+mod simulation;
+mod sorter;
+mod stream;
+mod tally;
+mod team;
+mod wheel;
+
+pub use network::{Delay, Network, NetworkModel, RegionMatrix};
+pub use probe::{Cause, Probe};
+pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};

@@ -1,0 +1,306 @@
+//! A partition of the nodes: their columns, their timers, and the walk over the events of a window.
+
+use super::context::{Context, Meter, Shared, WindowPlan};
+use super::digest::Digest;
+use super::event::Event;
+use super::lane::Core;
+use super::network::Network;
+use super::probe::{Cause, Probe};
+use super::side::{Parcels, Side};
+use super::sorter::{Keyed, Sorter};
+use super::tally::KINDS_MAX;
+use super::wheel::TimerWheel;
+use crate::contract::{Column, Effects, NodeType, Nodes, Protocol, prefetch};
+
+/// How many events ahead of the one at work state is prefetched: some more than the loads a core keeps in flight.
+const PREFETCH_AHEAD: usize = 16;
+
+/// Messages for one partition in one window, as the lanes sent them: in no order.
+#[derive(Debug)]
+pub(super) struct Inbox<M: Copy> {
+    pub(super) chunks: Vec<Column<Event<M>>>,
+    pub(super) parcels: Vec<Parcels<M>>,
+}
+
+impl<M: Copy> Inbox<M> {
+    pub(super) fn new() -> Self {
+        Inbox { chunks: Vec::new(), parcels: Vec::new() }
+    }
+
+    /// Takes out what is due at `end_offset` or later, when the run ends there: it stays under way for ever.
+    fn cut(&mut self, end_offset: u32) {
+        self.chunks.iter_mut().for_each(|chunk| chunk.retain(|event| event.offset < end_offset));
+        self.parcels.iter_mut().for_each(|parcels| parcels.events.retain(|parcel| parcel.event.offset < end_offset));
+    }
+}
+
+pub(super) struct Partition<P: Protocol> {
+    pub(super) nodes: Nodes,
+    pub(super) state: P::State,
+    pub(super) sequences: Column<u32>,
+    pub(super) wheel: TimerWheel<P::Timer>,
+    pub(super) meters: Column<Meter>,
+}
+
+impl<P: Protocol> Partition<P> {
+    pub(super) fn new(protocol: &P, nodes: Nodes, metered: bool) -> Self {
+        Partition {
+            nodes,
+            state: protocol.state(nodes),
+            sequences: Column::filled(nodes.len(), 0),
+            wheel: TimerWheel::new(),
+            meters: Column::filled(if metered { nodes.len() } else { 0 }, Meter::default()),
+        }
+    }
+
+    pub(super) fn bytes(&self, protocol: &P) -> usize {
+        protocol.state_bytes(&self.state) + self.sequences.bytes() + self.meters.bytes() + self.wheel.bytes()
+    }
+
+    /// Splits the partition and the lane's parts into the state and the effects of its nodes.
+    fn open<'a, N: Network, O: Probe>(
+        &'a mut self,
+        shared: &'a Shared<'a, P, N>,
+        plan: WindowPlan,
+        core: &'a mut Core<P, O>,
+    ) -> Walk<'a, P, N, O> {
+        Walk {
+            nodes: self.nodes,
+            state: &mut self.state,
+            fx: Context {
+                shared,
+                plan,
+                outbox: &mut core.outbox,
+                tally: &mut core.tally,
+                wheel: &mut self.wheel,
+                alarms: &mut core.alarms,
+                side: &mut core.side,
+                sequences: &mut self.sequences,
+                meters: &mut self.meters,
+                here: self.nodes.here(0),
+                now: 0,
+                slice: 0,
+            },
+            digest: &mut core.digest,
+            probe: &mut core.probe,
+            node_type: NodeType::SuperNode,
+            type_end: self.nodes.end_of(NodeType::SuperNode) as u32,
+            handled: 0,
+        }
+    }
+
+    /// Starts every node.
+    pub(super) fn start<N: Network, O: Probe>(
+        &mut self,
+        shared: &Shared<'_, P, N>,
+        plan: WindowPlan,
+        core: &mut Core<P, O>,
+    ) {
+        if self.nodes.is_empty() {
+            return;
+        }
+        let walk = self.open(shared, plan, core);
+        let mut fx = walk.fx;
+        for here in walk.nodes.iter() {
+            fx.here = here;
+            shared.protocol.handle_start(walk.state, here, &mut fx);
+        }
+    }
+
+    /// Handles all events of a window: the messages of `inbox`, which is left empty, and the partition's timers.
+    pub(super) fn run<N: Network, O: Probe>(
+        &mut self,
+        shared: &Shared<'_, P, N>,
+        plan: WindowPlan,
+        inbox: &mut Inbox<P::Message>,
+        core: &mut Core<P, O>,
+    ) {
+        let (nodes, side) = (self.nodes, &mut core.side);
+        self.wheel.advance(plan.window, shared.windows, &mut core.alarms, |alarm| {
+            let offset = shared.windows.offset(alarm.time);
+            if offset < plan.end_offset {
+                side.add_timer(alarm, offset, nodes);
+            }
+        });
+        if side.is_empty() && inbox.chunks.is_empty() && inbox.parcels.is_empty() {
+            return;
+        }
+        if plan.end_offset < u32::MAX {
+            inbox.cut(plan.end_offset);
+        }
+        unqueue(inbox, core, shared);
+        core.side.add_parcels(&inbox.parcels);
+        core.side.sort();
+        core.digest.start_window();
+        // Taken out, because the walk borrows the rest of the core.
+        let offset_bits = shared.windows.offset_bits();
+        let mut sorter = std::mem::replace(&mut core.sorter, Sorter::new(offset_bits));
+        let groups = sorter.load(&mut inbox.chunks, plan.index_max, |chunk| core.outbox.recycle(chunk));
+        let mut walk = self.open(shared, plan, core);
+        walk.prefetch_sides();
+        for group in 0..groups {
+            walk.handle(sorter.group(&inbox.chunks, group), &inbox.parcels);
+        }
+        let handled = walk.finish(&inbox.parcels);
+        core.tally.events += handled;
+        for chunk in inbox.chunks.drain(..) {
+            core.outbox.recycle(chunk);
+        }
+        for parcels in inbox.parcels.drain(..) {
+            core.outbox.recycle_parcels(parcels);
+        }
+        core.sorter = sorter;
+    }
+}
+
+/// Counts the messages of `inbox` out of the queue, by kind.
+fn unqueue<P: Protocol, N, O>(inbox: &Inbox<P::Message>, core: &mut Core<P, O>, shared: &Shared<'_, P, N>) {
+    let queued = &mut core.tally.queued;
+    if shared.protocol.kinds().len() == 1 {
+        queued[0] -= inbox.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() as i64;
+    } else {
+        for chunk in &inbox.chunks {
+            for event in chunk.iter() {
+                queued[shared.protocol.kind(&event.message) % KINDS_MAX] -= 1;
+            }
+        }
+    }
+    for parcel in inbox.parcels.iter().flat_map(|parcels| &parcels.events) {
+        queued[shared.protocol.kind(&parcel.event.message)] -= 1;
+    }
+}
+
+/// The walk over the events of one window of one partition, node by node in ascending order.
+struct Walk<'a, P: Protocol, N, O> {
+    nodes: Nodes,
+    state: &'a mut P::State,
+    fx: Context<'a, P, N>,
+    digest: &'a mut Digest,
+    probe: &'a mut O,
+    /// The type of the node at work, and the first index of a later type: nodes are ordered by type.
+    node_type: NodeType,
+    type_end: u32,
+    handled: u64,
+}
+
+impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
+    /// Handles `events`, which follow those of earlier calls, and the side events among them.
+    fn handle(&mut self, events: &[Event<P::Message>], parcels: &[Parcels<P::Message>]) {
+        // A copy on the stack, which the compiler can keep in registers.
+        let mut digest = *self.digest;
+        self.handled += events.len() as u64;
+        for event in &events[..events.len().min(PREFETCH_AHEAD)] {
+            self.prefetch_message(event.index as usize, &event.message);
+        }
+        let mut side_key = self.fx.side.next_key(self.fx.here.index as u32);
+        for (position, event) in events.iter().enumerate() {
+            if let Some(ahead) = events.get(position + PREFETCH_AHEAD) {
+                self.prefetch_message(ahead.index as usize, &ahead.message);
+            }
+            if side_key <= event.key() {
+                *self.digest = digest;
+                while self.handle_side(event.key(), event.tie(), parcels) {}
+                digest = *self.digest;
+                side_key = self.fx.side.next_key(self.fx.here.index as u32);
+            }
+            self.turn_to(event.index, event.offset);
+            self.handle_message(&mut digest, event.from, event.sequence, event.message, &[]);
+            if self.fx.side.has_pending() {
+                side_key = self.fx.side.next_key(event.index);
+            }
+        }
+        *self.digest = digest;
+    }
+
+    /// Handles the side events that are left. Returns how many events were handled in all.
+    fn finish(mut self, parcels: &[Parcels<P::Message>]) -> u64 {
+        while self.handle_side(u64::MAX, u64::MAX, parcels) {}
+        self.handled
+    }
+
+    /// Handles the next side event if it comes before the event with `key` and `tie`. Returns whether it did.
+    fn handle_side(&mut self, key: u64, tie: u64, parcels: &[Parcels<P::Message>]) -> bool {
+        let here = self.fx.here;
+        let Some(side) = self.fx.side.pop_before(key, tie, here.index as u32, here.id) else { return false };
+        self.handled += 1;
+        self.prefetch_side(PREFETCH_AHEAD - 1);
+        self.turn_to(side.index(), side.key as u32);
+        let (from, sequence) = ((side.tie >> 32) as u32, side.tie as u32);
+        match side.what {
+            Side::Timer(timer) => {
+                let (here, time) = (self.fx.here, self.fx.now);
+                self.digest.add(here.index as u32, here.id, time, from, sequence, u64::MAX);
+                self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Timer, u64::MAX);
+                self.fx.shared.protocol.handle_timer(self.state, here, timer, &mut self.fx);
+            }
+            Side::Parcel { message, source, start, len } => {
+                let bytes = &parcels[source as usize].bytes;
+                let mut digest = *self.digest;
+                self.handle_message(&mut digest, from, sequence, message, &bytes[start as usize..][..len as usize]);
+                *self.digest = digest;
+            }
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn handle_message(&mut self, digest: &mut Digest, from: u32, sequence: u32, message: P::Message, payload: &[u8]) {
+        let protocol = self.fx.shared.protocol;
+        let here = self.fx.here;
+        self.fx.receive(&message, payload.len());
+        let mut contents = protocol.fingerprint(&message);
+        if !payload.is_empty() {
+            contents ^= hash_bytes(payload);
+        }
+        digest.add(here.index as u32, here.id, self.fx.now, from, sequence, contents);
+        self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Message(protocol.kind(&message)), contents);
+        protocol.handle_message(self.state, here, from, message, payload, &mut self.fx);
+    }
+
+    #[inline(always)]
+    fn turn_to(&mut self, index: u32, offset: u32) {
+        if index >= self.type_end {
+            self.next_type(index);
+        }
+        self.fx.turn_to(index, self.nodes.id(index as usize), self.node_type, offset);
+    }
+
+    #[cold]
+    fn next_type(&mut self, index: u32) {
+        self.node_type = self.nodes.here(index as usize).node_type;
+        self.type_end = self.nodes.end_of(self.node_type) as u32;
+    }
+
+    fn prefetch_sides(&self) {
+        (0..PREFETCH_AHEAD).for_each(|distance| self.prefetch_side(distance));
+    }
+
+    #[inline(always)]
+    fn prefetch_side(&self, distance: usize) {
+        if let Some(ahead) = self.fx.side.ahead(distance) {
+            let index = ahead.index() as usize;
+            prefetch(self.fx.sequences, index);
+            match &ahead.what {
+                Side::Timer(timer) => {
+                    prefetch(self.fx.meters, index);
+                    self.fx.shared.protocol.prefetch_timer(self.state, index, timer);
+                }
+                Side::Parcel { message, .. } => self.prefetch_message(index, message),
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn prefetch_message(&self, index: usize, message: &P::Message) {
+        if !self.fx.meters.is_empty() {
+            prefetch(self.fx.meters, index);
+        }
+        self.fx.shared.protocol.prefetch_message(self.state, index, message);
+    }
+}
+
+/// The first eight bytes of the BLAKE3 hash of a payload.
+fn hash_bytes(payload: &[u8]) -> u64 {
+    let hash = blake3::hash(payload);
+    u64::from_le_bytes(*hash.as_bytes().first_chunk().expect("a hash has 32 bytes"))
+}

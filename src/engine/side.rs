@@ -1,0 +1,224 @@
+//! What a partition handles in a window beside plain messages: timers, and messages with a payload.
+
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use super::event::{Alarm, Event};
+use super::sorter::{Keyed, Sorter};
+use crate::contract::Nodes;
+
+/// Messages with payload that one lane sends to one partition in one window, and the bytes of their payloads.
+#[derive(Debug)]
+pub(super) struct Parcels<M> {
+    pub(super) events: Vec<Parcel<M>>,
+    pub(super) bytes: Vec<u8>,
+}
+
+/// A message and where its payload stands in [`Parcels::bytes`].
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Parcel<M> {
+    pub(super) event: Event<M>,
+    pub(super) start: u32,
+    pub(super) len: u32,
+}
+
+impl<M> Parcels<M> {
+    pub(super) fn new() -> Self {
+        Parcels { events: Vec::new(), bytes: Vec::new() }
+    }
+
+    /// Adds a message.
+    ///
+    /// # Panics
+    /// If the payloads of one lane to one partition in one window exceed 4 GiB.
+    pub(super) fn push(&mut self, event: Event<M>, payload: &[u8]) {
+        let start = u32::try_from(self.bytes.len()).expect("payloads of one window stay below 4 GiB");
+        self.bytes.extend_from_slice(payload);
+        self.events.push(Parcel { event, start, len: payload.len() as u32 });
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.events.clear();
+        self.bytes.clear();
+    }
+
+    pub(super) fn capacity_bytes(&self) -> usize {
+        self.events.capacity() * size_of::<Parcel<M>>() + self.bytes.capacity()
+    }
+}
+
+/// A timer or a parcel, with its place in the order of the window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct SideEvent<M, T> {
+    pub(super) key: u64,
+    pub(super) tie: u64,
+    pub(super) what: Side<M, T>,
+}
+
+impl<M: Copy, T: Copy> Keyed for SideEvent<M, T> {
+    #[inline(always)]
+    fn key(&self) -> u64 {
+        self.key
+    }
+
+    #[inline(always)]
+    fn tie(&self) -> u64 {
+        self.tie
+    }
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Side<M, T> {
+    Timer(T),
+    /// A message, and its payload at `start..start + len` in the `source`-th parcels of the inbox.
+    Parcel {
+        message: M,
+        source: u32,
+        start: u32,
+        len: u32,
+    },
+}
+
+/// A timer that its node set in the window that is being handled, for the same window.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending<T> {
+    pub(super) offset: u32,
+    pub(super) sequence: u32,
+    pub(super) timer: T,
+}
+
+impl<T> PartialEq for Pending<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T> Eq for Pending<T> {}
+
+impl<T> PartialOrd for Pending<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> Ord for Pending<T> {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.offset, self.sequence).cmp(&(other.offset, other.sequence))
+    }
+}
+
+/// The side events of one window of one partition, in order, merged with timers that are set on the way.
+#[derive(Debug)]
+pub(super) struct SideQueue<M, T> {
+    /// One chunk, as the sorter takes it.
+    unsorted: Vec<Vec<SideEvent<M, T>>>,
+    sorter: Sorter<SideEvent<M, T>>,
+    events: Vec<SideEvent<M, T>>,
+    next: usize,
+    /// Timers of the node at work, set in this window for this window. Drained before the next node's turn.
+    pending: BinaryHeap<Reverse<Pending<T>>>,
+}
+
+impl<M: Copy, T: Copy> SideQueue<M, T> {
+    /// A queue for windows of `2^offset_bits` nanoseconds.
+    pub(super) fn new(offset_bits: u32) -> Self {
+        SideQueue {
+            unsorted: vec![Vec::new()],
+            sorter: Sorter::new(offset_bits),
+            events: Vec::new(),
+            next: 0,
+            pending: BinaryHeap::new(),
+        }
+    }
+
+    /// Adds a timer of `nodes` that is due in this window, at `offset`.
+    #[inline(always)]
+    pub(super) fn add_timer(&mut self, alarm: &Alarm<T>, offset: u32, nodes: Nodes) {
+        self.unsorted[0].push(SideEvent {
+            key: u64::from(alarm.index) << 32 | u64::from(offset),
+            tie: u64::from(nodes.id(alarm.index as usize)) << 32 | u64::from(alarm.sequence),
+            what: Side::Timer(alarm.timer),
+        });
+    }
+
+    /// Adds the parcels of an inbox.
+    pub(super) fn add_parcels(&mut self, inbox: &[Parcels<M>]) {
+        for (source, parcels) in inbox.iter().enumerate() {
+            self.unsorted[0].extend(parcels.events.iter().map(|&Parcel { event, start, len }| SideEvent {
+                key: event.key(),
+                tie: event.tie(),
+                what: Side::Parcel { message: event.message, source: source as u32, start, len },
+            }));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.unsorted[0].is_empty()
+    }
+
+    /// Puts in order what was added since the last time.
+    pub(super) fn sort(&mut self) {
+        let index_max = self.unsorted[0].iter().map(Keyed::index).max().unwrap_or(0);
+        debug_assert!(self.pending.is_empty() && self.next == self.events.len());
+        self.events.clear();
+        self.next = 0;
+        let mut spare = None;
+        for group in 0..self.sorter.load(&mut self.unsorted, index_max, |chunk| spare = Some(chunk)) {
+            self.events.extend_from_slice(self.sorter.group(&self.unsorted, group));
+        }
+        self.unsorted.extend(spare);
+        self.unsorted[0].clear();
+    }
+
+    /// The key of the next side event when the node with `index` in its partition is at work; `u64::MAX` if none.
+    #[inline(always)]
+    pub(super) fn next_key(&self, index: u32) -> u64 {
+        let listed = self.events.get(self.next).map_or(u64::MAX, |event| event.key);
+        match self.pending.peek() {
+            None => listed,
+            Some(Reverse(pending)) => listed.min(u64::from(index) << 32 | u64::from(pending.offset)),
+        }
+    }
+
+    /// Whether the node at work has timers left in this window that it set in this window.
+    #[inline(always)]
+    pub(super) fn has_pending(&self) -> bool {
+        !self.pending.is_empty()
+    }
+
+    /// Takes the next side event if it comes before the event with `key` and `tie`. `id` is the number of the node at
+    /// work, `index` its place in the partition.
+    #[inline(always)]
+    pub(super) fn pop_before(&mut self, key: u64, tie: u64, index: u32, id: u32) -> Option<SideEvent<M, T>> {
+        let comes_first = |event: &SideEvent<M, T>| (event.key, event.tie) < (key, tie);
+        let listed = self.events.get(self.next).copied();
+        if let Some(Reverse(pending)) = self.pending.peek() {
+            let pending = SideEvent {
+                key: u64::from(index) << 32 | u64::from(pending.offset),
+                tie: u64::from(id) << 32 | u64::from(pending.sequence),
+                what: Side::Timer(pending.timer),
+            };
+            if listed.is_none_or(|listed| pending.precedes(&listed)) {
+                return Some(pending).filter(comes_first).inspect(|_| {
+                    self.pending.pop();
+                });
+            }
+        }
+        listed.filter(comes_first).inspect(|_| self.next += 1)
+    }
+
+    /// A side event some places ahead, to prefetch for.
+    #[inline(always)]
+    pub(super) fn ahead(&self, distance: usize) -> Option<&SideEvent<M, T>> {
+        self.events.get(self.next + distance)
+    }
+
+    #[inline(always)]
+    pub(super) fn push_pending(&mut self, pending: Pending<T>) {
+        self.pending.push(Reverse(pending));
+    }
+
+    pub(super) fn bytes(&self) -> usize {
+        (self.unsorted[0].capacity() + self.events.capacity()) * size_of::<SideEvent<M, T>>() + self.sorter.bytes()
+    }
+}

@@ -1,0 +1,494 @@
+//! A run: builds partitions and lanes, goes from window to window, checks that nothing is lost, gathers the outcome.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use hdrhistogram::Histogram;
+use rayon::prelude::*;
+
+use super::context::{Meter, Shared, WindowPlan};
+use super::event::Windows;
+use super::lane::Lane;
+use super::network::Network;
+use super::partition::Partition;
+use super::probe::Probe;
+use super::tally::{KINDS_MAX, KindTotals, Tally};
+use super::team::{Team, lock};
+use crate::contract::{Domain, NodeType, Nodes, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::metrics::{Bandwidth, Spread, Traffic};
+
+/// A window with fewer events per thread than this is handled by one thread: handing it out would take longer.
+const PARALLEL_EVENTS_MIN: u64 = 128;
+
+/// What [`Effects::broadcast`](crate::contract::Effects::broadcast) does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Broadcast {
+    /// Sends one message to every other node.
+    #[default]
+    Delivered,
+    /// Counts `n - 1` messages as sent, and as received at the same moment, and delivers none. Exact in what it
+    /// counts as long as the network loses nothing.
+    Counted,
+}
+
+/// How to run a simulation.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Nodes by type.
+    pub population: Population,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// The run handles everything before this time, and ends earlier if nothing is left to happen.
+    pub end: SimTime,
+    /// Threads; at least one. Cannot be seen in a result.
+    pub threads: usize,
+    /// Base-2 logarithm of the number of partitions, at most 16; `None` lets the engine choose. Cannot be seen in a
+    /// result.
+    pub partitions_log2: Option<u32>,
+    /// Where a new slice of time begins: ascending, without zero and without times at or after the end.
+    pub boundaries: Vec<SimTime>,
+    /// Slices that begin in this range are measured by meters and delay histograms.
+    pub measured: std::ops::Range<SimTime>,
+    /// Whether every node's bytes are metered: 16 bytes per node.
+    pub meters: bool,
+    /// Whether the delays of messages are recorded.
+    pub delays: bool,
+    /// IP and UDP headers of a message, in bytes.
+    pub header: u32,
+    /// What a broadcast does.
+    pub broadcast: Broadcast,
+}
+
+impl Settings {
+    /// Settings with one thread, no boundaries, no meters, nothing measured, and headers of 28 bytes (IPv4 and UDP).
+    pub fn new(population: Population, seed: u64, end: SimTime) -> Self {
+        Settings {
+            population,
+            seed,
+            end,
+            threads: 1,
+            partitions_log2: None,
+            boundaries: Vec::new(),
+            measured: SimTime::MAX..SimTime::MAX,
+            meters: false,
+            delays: false,
+            header: 28,
+            broadcast: Broadcast::Delivered,
+        }
+    }
+
+    /// Base-2 logarithm of the number of partitions of the run: one for each thread, or, where the threads are not a
+    /// power of two, several, so that threads have nearly the same number.
+    pub fn partitions_log2(&self) -> u32 {
+        let threads = self.threads.max(1);
+        let even = if threads.is_power_of_two() { threads } else { 4 * threads }.next_power_of_two().ilog2();
+        self.partitions_log2.unwrap_or(even).min(16)
+    }
+}
+
+/// How far a run has come; can be read from another thread.
+#[derive(Debug, Default)]
+pub struct Progress {
+    now: AtomicU64,
+    events: AtomicU64,
+}
+
+impl Progress {
+    /// The start of the window that was handled last.
+    pub fn now(&self) -> SimTime {
+        SimTime::from_nanos(self.now.load(Ordering::Relaxed))
+    }
+
+    /// Events so far.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+}
+
+/// Messages were lost or made up: a bug of the engine, so the run has no result.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "conservation of {kind:?} messages is violated at {time}: {sent} sent, but {received} received + {lost} lost + \
+     {in_flight} in flight; replay with seed {seed}"
+)]
+pub struct Violation {
+    /// The message kind.
+    pub kind: &'static str,
+    /// The start of the window after which it was found.
+    pub time: SimTime,
+    /// Messages sent.
+    pub sent: u64,
+    /// Messages received.
+    pub received: u64,
+    /// Messages lost by the network.
+    pub lost: u64,
+    /// Messages in queues.
+    pub in_flight: i64,
+    /// The seed of the run.
+    pub seed: u64,
+}
+
+/// What a run gave.
+pub struct Outcome<P: Protocol, O = ()> {
+    /// Traffic slice by slice, one more than there were boundaries.
+    pub slices: Vec<Traffic>,
+    /// One-way delays of messages sent in the measured span, in nanoseconds, by kind; empty if not recorded.
+    pub delays: Vec<Histogram<u64>>,
+    /// Wire bytes per node in the measured span, by type; `None` for types without nodes, or if not metered.
+    pub bandwidth: [Option<Bandwidth>; 4],
+    /// Hash of all that was delivered: order-independent across nodes, ordered within one.
+    pub digest: u64,
+    /// Deliveries and timer firings.
+    pub events: u64,
+    /// Windows that were handled.
+    pub windows: u64,
+    /// Messages still under way at the end.
+    pub in_flight: u64,
+    /// Memory of node state and queues at the end, in bytes: what was allocated, not what the system counts.
+    pub bytes: usize,
+    /// Number of partitions.
+    pub partitions: usize,
+    /// The state of every partition at the end.
+    pub states: Vec<(Nodes, P::State)>,
+    /// The probe of every thread.
+    pub probes: Vec<O>,
+}
+
+/// A protocol on a network, ready to run.
+///
+/// ```
+/// # use qnetsim::contract::{Population, SimSpan, SimTime};
+/// # use qnetsim::engine::{Delay, NetworkModel, Settings, Simulation};
+/// # use qnetsim::protocols::rumour::PushGossip;
+/// let network = NetworkModel::new(Delay::Constant(SimSpan::from_millis(50)), 0.0);
+/// let settings = Settings::new(Population::flat(1_000), 1, SimTime::MAX);
+/// let outcome = Simulation::new(&PushGossip::new(8), &network, settings).run()?;
+/// assert!(outcome.events > 7_900, "nearly every node sends the rumour to eight others");
+/// # Ok::<(), qnetsim::engine::Violation>(())
+/// ```
+pub struct Simulation<'a, P: Protocol, N, O = ()> {
+    run: Run<'a, P, N, O>,
+    pool: rayon::ThreadPool,
+}
+
+impl<'a, P: Protocol, N: Network> Simulation<'a, P, N> {
+    /// Builds the state of every node.
+    ///
+    /// # Panics
+    /// If the network's smallest delay is zero (there is no lookahead), if a boundary is out of order, if there are
+    /// more than 16 message kinds, or if threads cannot be started.
+    pub fn new(protocol: &'a P, network: &'a N, settings: Settings) -> Self {
+        Simulation::with_probe(protocol, network, settings)
+    }
+}
+
+impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
+    /// As [`Simulation::new`], with a probe of type `O` in every thread.
+    ///
+    /// # Panics
+    /// As [`Simulation::new`].
+    pub fn with_probe(protocol: &'a P, network: &'a N, settings: Settings) -> Self {
+        let kinds = protocol.kinds().len();
+        assert!((1..=KINDS_MAX).contains(&kinds), "a protocol has 1 to {KINDS_MAX} message kinds, not {kinds}");
+        let windows = Windows::new(window_length(network, &settings));
+        let partitions_log2 = settings.partitions_log2();
+        let partitions = 1usize << partitions_log2;
+        let threads = settings.threads.max(1);
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+        let shared = Shared {
+            protocol,
+            network,
+            population: settings.population,
+            windows,
+            partitions_log2,
+            broadcast: settings.broadcast,
+            header: settings.header,
+            loss_threshold: network.loss_threshold(),
+            latency_key: RandomKey::new(settings.seed, Domain::Latency),
+            loss_key: RandomKey::new(settings.seed, Domain::Loss),
+            protocol_key: RandomKey::new(settings.seed, Domain::Protocol),
+        };
+        let build = |partition: usize| {
+            let nodes = Nodes::partition(settings.population, partition as u32, partitions_log2);
+            Partition::new(protocol, nodes, settings.meters)
+        };
+        let mut built: Vec<Option<Partition<P>>> =
+            pool.install(|| (0..partitions).into_par_iter().map(|partition| Some(build(partition))).collect());
+        let ahead = network.largest_delay().map_or(u64::MAX, |delay| delay.as_nanos() / windows.length() + 1);
+        let lanes = (0..threads)
+            .map(|lane| {
+                let own = (lane..partitions).step_by(threads).filter_map(|partition| built[partition].take()).collect();
+                Mutex::new(Lane::new(own, partitions_log2, windows, ahead, Tally::new(kinds, settings.delays)))
+            })
+            .collect();
+        Simulation { run: Run { shared, settings, lanes, partitions }, pool }
+    }
+
+    /// Runs to the end.
+    ///
+    /// # Errors
+    /// When messages were lost or made up.
+    ///
+    /// # Panics
+    /// If the network undercuts its smallest delay, or the protocol sends to a node that does not exist.
+    pub fn run(self) -> Result<Outcome<P, O>, Violation> {
+        self.run_watched(&Progress::default())
+    }
+
+    /// As [`Simulation::run`], and tells `progress` how far it has come.
+    ///
+    /// # Errors
+    /// As [`Simulation::run`].
+    ///
+    /// # Panics
+    /// As [`Simulation::run`].
+    pub fn run_watched(self, progress: &Progress) -> Result<Outcome<P, O>, Violation> {
+        let Simulation { mut run, pool } = self;
+        pool.install(|| {
+            let windows = run.run_windows(progress)?;
+            Ok(run.finish(windows))
+        })
+    }
+}
+
+/// A run under way.
+struct Run<'a, P: Protocol, N, O> {
+    shared: Shared<'a, P, N>,
+    settings: Settings,
+    lanes: Vec<Mutex<Lane<P, O>>>,
+    partitions: usize,
+}
+
+/// What all lanes do at the same time.
+#[derive(Clone, Copy)]
+enum Job {
+    Start(WindowPlan),
+    Run(WindowPlan),
+}
+
+impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
+    /// Runs to the end with a thread for each lane. Returns the number of windows handled.
+    fn run_windows(&mut self, progress: &Progress) -> Result<u64, Violation> {
+        let run = &*self;
+        let work = |lane: usize, job: Job| {
+            let mut lane = lock(&run.lanes[lane]);
+            match job {
+                Job::Start(plan) => lane.start(&run.shared, plan),
+                Job::Run(plan) => lane.run(&run.shared, plan),
+            }
+        };
+        Team::gather(self.lanes.len(), work, |all_lanes| run.go_through_windows(progress, all_lanes, &work))
+    }
+
+    /// `all_lanes` does a job in all lanes, each in its thread; `one_lane` does it in one of them, in this thread.
+    fn go_through_windows(
+        &self,
+        progress: &Progress,
+        all_lanes: &dyn Fn(Job),
+        one_lane: &dyn Fn(usize, Job),
+    ) -> Result<u64, Violation> {
+        let end = self.settings.end.as_nanos();
+        let mut slices = Slices::new(&self.settings);
+        all_lanes(Job::Start(slices.plan(0, &self.shared.windows, end, 0)));
+        self.check_conservation(SimTime::ZERO)?;
+        let (mut handled, mut events_before, mut timers_before) = (0, 0, 0);
+        while let Some(window) = self.lanes.iter().filter_map(|lane| lock(lane).next).min() {
+            let start = self.shared.windows.start(window);
+            if start >= end {
+                break;
+            }
+            self.close_slices(slices.pass(start));
+            let index_max = self.lanes.iter().map(|lane| lock(lane).core.outbox.index_max()).max().unwrap_or(0);
+            let job = Job::Run(slices.plan(window, &self.shared.windows, end, index_max));
+            let messages = self.exchange(window);
+            if messages + timers_before >= PARALLEL_EVENTS_MIN * self.lanes.len() as u64 {
+                all_lanes(job);
+            } else {
+                (0..self.lanes.len()).for_each(|lane| one_lane(lane, job));
+            }
+            handled += 1;
+            let events = self.lanes.iter().map(|lane| lock(lane).core.tally.events).sum::<u64>();
+            timers_before = (events - events_before).saturating_sub(messages);
+            events_before = events;
+            progress.now.store(start, Ordering::Relaxed);
+            progress.events.store(events, Ordering::Relaxed);
+            self.check_conservation(SimTime::from_nanos(start))?;
+        }
+        self.close_slices(slices.pass(u64::MAX));
+        Ok(handled)
+    }
+
+    /// Passes so many boundaries between slices.
+    fn close_slices(&self, passed: usize) {
+        for lane in &self.lanes {
+            (0..passed).for_each(|_| lock(lane).core.tally.close_slice());
+        }
+    }
+
+    /// Swaps the messages of `window`: from the lanes that sent them to the partitions that they are for. Returns
+    /// their number.
+    fn exchange(&self, window: u64) -> u64 {
+        let lanes = self.lanes.len();
+        let mut messages = 0;
+        for sender in 0..lanes {
+            // Taken out, so that the sender can deliver to itself.
+            let mut delivered: Vec<(usize, super::partition::Inbox<P::Message>)> = Vec::new();
+            lock(&self.lanes[sender]).core.outbox.take_window(window, |partition, inbox| {
+                delivered.push((partition, std::mem::replace(inbox, super::partition::Inbox::new())));
+            });
+            for (partition, mut from) in delivered {
+                messages += from.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() as u64;
+                messages += from.parcels.iter().map(|parcels| parcels.events.len()).sum::<usize>() as u64;
+                let inbox = &mut lock(&self.lanes[partition % lanes]).inboxes[partition / lanes];
+                inbox.chunks.append(&mut from.chunks);
+                inbox.parcels.append(&mut from.parcels);
+            }
+        }
+        messages
+    }
+
+    /// Sent = received + lost + in flight, for every kind.
+    fn check_conservation(&self, time: SimTime) -> Result<(), Violation> {
+        for (kind, &name) in self.shared.protocol.kinds().iter().enumerate() {
+            let (mut totals, mut in_flight) = (KindTotals::default(), 0);
+            for lane in &self.lanes {
+                let lane = lock(lane);
+                let lane_totals = lane.core.tally.totals(kind);
+                totals.sent += lane_totals.sent;
+                totals.received += lane_totals.received;
+                totals.lost += lane_totals.lost;
+                in_flight += lane.core.tally.queued[kind];
+            }
+            if i128::from(totals.sent) != i128::from(totals.received) + i128::from(totals.lost) + i128::from(in_flight)
+            {
+                let KindTotals { sent, received, lost } = totals;
+                return Err(Violation { kind: name, time, sent, received, lost, in_flight, seed: self.settings.seed });
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self, windows: u64) -> Outcome<P, O> {
+        let protocol = self.shared.protocol;
+        let unlocked = |lane: Mutex<Lane<P, O>>| lane.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let all: Vec<Lane<P, O>> = self.lanes.into_iter().map(unlocked).collect();
+        let bytes = all.iter().map(|lane| lane.bytes(protocol)).sum();
+        let events = all.iter().map(|lane| lane.core.tally.events).sum();
+        let in_flight: i64 = all.iter().flat_map(|lane| &lane.core.tally.queued).sum();
+        let digest = all.iter().fold(0u64, |sum, lane| sum.wrapping_add(lane.core.digest.value()));
+        let bandwidth = bandwidth(&all);
+        let lanes = all.len();
+        let mut states: Vec<Option<(Nodes, P::State)>> = (0..self.partitions).map(|_| None).collect();
+        let (mut slices, mut delays, mut probes) = (Vec::<Traffic>::new(), Vec::<Histogram<u64>>::new(), Vec::new());
+        for (number, lane) in all.into_iter().enumerate() {
+            for (place, partition) in lane.partitions.into_iter().enumerate() {
+                states[place * lanes + number] = Some((partition.nodes, partition.state));
+            }
+            let (lane_slices, lane_delays) = lane.core.tally.into_results();
+            merge(&mut slices, lane_slices, |sum, more| *sum += &more);
+            merge(&mut delays, lane_delays, |sum, more| sum.add(more).expect("histograms that grow can be added"));
+            probes.push(lane.core.probe);
+        }
+        Outcome {
+            slices,
+            delays,
+            bandwidth,
+            digest,
+            events,
+            windows,
+            in_flight: in_flight as u64,
+            bytes,
+            partitions: self.partitions,
+            states: states.into_iter().flatten().collect(),
+            probes,
+        }
+    }
+}
+
+/// The spread of the nodes' bytes, by type.
+fn bandwidth<P: Protocol, O>(lanes: &[Lane<P, O>]) -> [Option<Bandwidth>; 4] {
+    // What was broadcast reached every node and is on no meter yet.
+    let broadcast_bytes: u64 = lanes.iter().map(|lane| lane.core.tally.broadcast_bytes).sum();
+    let spread = |node_type: NodeType, pick: fn(&Meter) -> u64, more: u64| {
+        let mut values = Vec::new();
+        for partition in lanes.iter().flat_map(|lane| &lane.partitions).filter(|part| !part.meters.is_empty()) {
+            let first = NodeType::ALL[..node_type as usize].last().map_or(0, |&before| partition.nodes.end_of(before));
+            let meters = &partition.meters[first..partition.nodes.end_of(node_type)];
+            values.extend(meters.iter().map(|meter| pick(meter).wrapping_add(more)));
+        }
+        Spread::of(&mut values)
+    };
+    NodeType::ALL.map(|node_type| {
+        Some(Bandwidth {
+            upload: spread(node_type, |meter| meter.sent, 0)?,
+            download: spread(node_type, |meter| meter.received, broadcast_bytes)?,
+        })
+    })
+}
+
+/// Adds `more` to `sums` element by element; the first addition moves.
+fn merge<T>(sums: &mut Vec<T>, more: Vec<T>, add: impl Fn(&mut T, T)) {
+    if sums.is_empty() {
+        *sums = more;
+    } else {
+        sums.iter_mut().zip(more).for_each(|(sum, more)| add(sum, more));
+    }
+}
+
+/// Windows must not exceed the lookahead, and a window must not hold two boundaries.
+fn window_length<N: Network>(network: &N, settings: &Settings) -> u64 {
+    let lookahead = network.smallest_delay();
+    assert!(lookahead > SimSpan::ZERO, "a network whose smallest delay is zero leaves no lookahead");
+    let mut shortest = lookahead.as_nanos();
+    let mut last = SimTime::ZERO;
+    for &boundary in &settings.boundaries {
+        assert!(boundary > last && boundary < settings.end, "boundaries ascend between the start and the end");
+        shortest = shortest.min(boundary.since(last).as_nanos());
+        last = boundary;
+    }
+    shortest
+}
+
+/// The slices of time that results are given by, and which of them is the current one.
+struct Slices {
+    boundaries: Vec<SimTime>,
+    measured: std::ops::Range<SimTime>,
+    current: usize,
+}
+
+impl Slices {
+    fn new(settings: &Settings) -> Self {
+        Slices { boundaries: settings.boundaries.clone(), measured: settings.measured.clone(), current: 0 }
+    }
+
+    fn is_measured(&self, slice: usize) -> bool {
+        let start = if slice == 0 { Some(&SimTime::ZERO) } else { self.boundaries.get(slice - 1) };
+        start.is_some_and(|start| self.measured.contains(start))
+    }
+
+    /// Passes the boundaries up to `start`; returns how many.
+    fn pass(&mut self, start: u64) -> usize {
+        let passed = self.boundaries[self.current..].iter().take_while(|boundary| boundary.as_nanos() <= start).count();
+        self.current += passed;
+        passed
+    }
+
+    fn plan(&self, window: u64, windows: &Windows, end: u64, index_max: u32) -> WindowPlan {
+        let start = windows.start(window);
+        let inside = |time: u64| match time.checked_sub(start) {
+            Some(offset) if offset < windows.length() => offset as u32,
+            _ => u32::MAX,
+        };
+        WindowPlan {
+            window,
+            start,
+            end_offset: inside(end),
+            boundary_offset: self.boundaries.get(self.current).map_or(u32::MAX, |boundary| inside(boundary.as_nanos())),
+            index_max,
+            measured: [self.is_measured(self.current), self.is_measured(self.current + 1)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

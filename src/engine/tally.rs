@@ -1,0 +1,113 @@
+//! What one lane counts: traffic by slice of time, what it queued, delays, and events.
+
+use hdrhistogram::Histogram;
+
+use crate::contract::NodeType;
+use crate::metrics::{Count, Flow, Traffic};
+
+/// Most message kinds of a protocol; a power of two, so that a masked index needs no check.
+pub(super) const KINDS_MAX: usize = 16;
+
+const TYPES: usize = NodeType::ALL.len();
+/// Rows of one slice: flows by types, rounded up to a power of two.
+const ROWS: usize = (Flow::ALL.len() * TYPES).next_power_of_two();
+
+/// Counters of one lane. A window may straddle one boundary between slices, so two slices are open at a time: the
+/// current one (0) and the one after the next boundary (1).
+#[derive(Debug)]
+pub(super) struct Tally {
+    kinds: usize,
+    /// `[slice][flow][type][kind]`, the first three flattened.
+    open: Box<[[Count; KINDS_MAX]; 2 * ROWS]>,
+    closed: Vec<Traffic>,
+    /// Sums over the closed slices, for the conservation check.
+    settled: [KindTotals; KINDS_MAX],
+    /// Messages put into queues less messages taken out of them, by kind. Only the sum over lanes means something:
+    /// one lane puts in what another takes out.
+    pub(super) queued: [i64; KINDS_MAX],
+    pub(super) delays: Vec<Histogram<u64>>,
+    /// Deliveries and timer firings.
+    pub(super) events: u64,
+    /// Wire bytes of counted broadcasts in the measured span: every other node received them.
+    pub(super) broadcast_bytes: u64,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct KindTotals {
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    pub(super) lost: u64,
+}
+
+/// The row of the counters of `flow` at nodes of `node_type` in an open slice.
+#[inline(always)]
+pub(super) const fn row(slice: usize, flow: Flow, node_type: NodeType) -> usize {
+    slice * ROWS + flow as usize * TYPES + node_type as usize
+}
+
+impl Tally {
+    pub(super) fn new(kinds: usize, with_delays: bool) -> Self {
+        let histogram = || Histogram::new(3).expect("three significant digits are allowed");
+        Tally {
+            kinds,
+            open: Box::new([[Count::default(); KINDS_MAX]; 2 * ROWS]),
+            closed: Vec::new(),
+            settled: [KindTotals::default(); KINDS_MAX],
+            queued: [0; KINDS_MAX],
+            delays: if with_delays { (0..kinds).map(|_| histogram()).collect() } else { Vec::new() },
+            events: 0,
+            broadcast_bytes: 0,
+        }
+    }
+
+    /// Counts in a [`row`].
+    #[inline(always)]
+    pub(super) fn add(&mut self, row: usize, kind: usize, messages: u64, bytes: u64) {
+        self.open[row % (2 * ROWS)][kind % KINDS_MAX] += Count { messages, bytes };
+    }
+
+    /// Passes a boundary: the current slice is closed.
+    pub(super) fn close_slice(&mut self) {
+        let mut done = Traffic::new(self.kinds);
+        for flow in Flow::ALL {
+            for node_type in NodeType::ALL {
+                for kind in 0..self.kinds {
+                    let next = std::mem::take(&mut self.open[row(1, flow, node_type)][kind]);
+                    let count = std::mem::replace(&mut self.open[row(0, flow, node_type)][kind], next);
+                    done.add(flow, kind, node_type, count);
+                    self.settled[kind].add(flow, count.messages);
+                }
+            }
+        }
+        self.closed.push(done);
+    }
+
+    /// Totals of `kind` since the start of the run.
+    pub(super) fn totals(&self, kind: usize) -> KindTotals {
+        let mut totals = self.settled[kind];
+        for slice in 0..2 {
+            for flow in Flow::ALL {
+                for node_type in NodeType::ALL {
+                    totals.add(flow, self.open[row(slice, flow, node_type)][kind].messages);
+                }
+            }
+        }
+        totals
+    }
+
+    /// The slices in order and the delays, when the run has ended.
+    pub(super) fn into_results(mut self) -> (Vec<Traffic>, Vec<Histogram<u64>>) {
+        self.close_slice();
+        (self.closed, self.delays)
+    }
+}
+
+impl KindTotals {
+    fn add(&mut self, flow: Flow, messages: u64) {
+        match flow {
+            Flow::Sent => self.sent += messages,
+            Flow::Received => self.received += messages,
+            Flow::Lost => self.lost += messages,
+        }
+    }
+}

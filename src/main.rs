@@ -1,0 +1,5 @@
+//! The `qnetsim` command.
+
+fn main() -> std::process::ExitCode {
+    qnetsim::cli::main()
+}

@@ -1,0 +1,117 @@
+//! The result of one point of a scenario: one approach at one size.
+
+use std::fmt;
+
+use hdrhistogram::Histogram;
+
+use super::{Bandwidth, Flow, Traffic};
+use crate::contract::{NodeType, Population, SimSpan, SimTime};
+
+/// How a number was obtained.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Every message was an event of the engine.
+    Event,
+    /// Every firing was an event; its broadcast was counted as a whole.
+    Counted,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Method::Event => "event",
+            Method::Counted => "counted",
+        })
+    }
+}
+
+/// Traffic of one slice of time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TimelineBucket {
+    /// Where the slice starts; it ends where the next one starts.
+    pub start: SimTime,
+    /// What was sent, received and lost in it.
+    pub traffic: Traffic,
+}
+
+/// What one approach at one size gave. All but `engine` is the same on every machine.
+#[derive(Clone, Debug)]
+pub struct PointResult {
+    /// The approach, as the scenario names it.
+    pub approach: String,
+    /// The protocol that ran.
+    pub protocol: &'static str,
+    /// Nodes by type.
+    pub population: Population,
+    /// How the numbers were obtained.
+    pub method: Method,
+    /// The seed.
+    pub seed: u64,
+    /// Simulated time before measuring began.
+    pub warmup: SimSpan,
+    /// Simulated time that was measured.
+    pub measure: SimSpan,
+    /// The heartbeat interval of the fastest node type: "per interval" refers to it.
+    pub interval: SimSpan,
+    /// IP and UDP headers per message, in bytes.
+    pub header: u32,
+    /// Names of the message kinds.
+    pub kinds: &'static [&'static str],
+    /// Traffic of the measured span.
+    pub measured: Traffic,
+    /// Traffic bucket by bucket, warm-up included.
+    pub timeline: Vec<TimelineBucket>,
+    /// One-way delays of the messages sent in the measured span, in nanoseconds, by kind. Empty where messages
+    /// were counted.
+    pub delays: Vec<Histogram<u64>>,
+    /// Wire bytes per node over the measured span, by node type in the order of [`NodeType::ALL`]; `None` for a type
+    /// without nodes.
+    pub bandwidth: [Option<Bandwidth>; 4],
+    /// Messages still under way when the run ended.
+    pub in_flight: u64,
+    /// Hash of everything that was delivered: order-independent across nodes, ordered within one.
+    pub digest: u64,
+    /// How the engine fared on this machine.
+    pub engine: EngineFigures,
+}
+
+/// How the engine fared. Differs from machine to machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct EngineFigures {
+    /// Deliveries and timer firings.
+    pub events: u64,
+    /// Wall time of the event loop, in seconds.
+    pub seconds: f64,
+    /// Wall time of building topology and node state, in seconds.
+    pub build_seconds: f64,
+    /// Peak resident memory of the process so far, in bytes; zero where the system does not tell.
+    pub peak_memory: u64,
+    /// Memory of node state, topology and queues, counted by what is allocated, divided by the number of nodes.
+    pub bytes_per_node: f64,
+    /// Threads used.
+    pub threads: usize,
+    /// Partitions of the node columns.
+    pub partitions: usize,
+}
+
+impl PointResult {
+    /// Number of nodes.
+    pub fn nodes(&self) -> u32 {
+        self.population.total()
+    }
+
+    /// Messages sent per second of simulated time.
+    pub fn messages_per_second(&self) -> f64 {
+        self.measured.total(Flow::Sent).messages as f64 / self.measure.as_secs_f64()
+    }
+
+    /// Messages sent per heartbeat interval.
+    pub fn messages_per_interval(&self) -> f64 {
+        self.messages_per_second() * self.interval.as_secs_f64()
+    }
+
+    /// The types that have nodes, with their bandwidth.
+    pub fn bandwidth_by_type(&self) -> impl Iterator<Item = (NodeType, &Bandwidth)> {
+        NodeType::ALL.into_iter().zip(&self.bandwidth).filter_map(|(node_type, band)| Some((node_type, band.as_ref()?)))
+    }
+}

@@ -1,0 +1,11 @@
+//! The logic that would run in a real node, sans-IO: it knows the contract and no engine.
+
+pub mod adaptive;
+pub mod full_mesh;
+pub mod gossip;
+pub mod heartbeat;
+pub mod hierarchy;
+#[cfg(test)]
+mod recorder;
+pub mod rumour;
+pub mod wire;

@@ -1,0 +1,125 @@
+//! Tests of the wire formats: round trips, and what is refused.
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn encoded(message: &WireMessage<'_>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    message.encode(&mut bytes);
+    bytes
+}
+
+/// A bitmap of `children`, and how many of them live in it.
+fn bitmap(children: u32, random: &[u8]) -> (Vec<u8>, u32) {
+    let mut bitmap: Vec<u8> = random.iter().copied().cycle().take(bitmap_len(children)).collect();
+    if !children.is_multiple_of(8)
+        && let Some(last) = bitmap.last_mut()
+    {
+        *last &= (1 << (children % 8)) - 1;
+    }
+    let alive = bitmap.iter().map(|byte| byte.count_ones()).sum();
+    (bitmap, alive)
+}
+
+fn check_round_trip(message: WireMessage<'_>, padding: usize) -> Result<(), TestCaseError> {
+    let mut bytes = encoded(&message);
+    let natural = bytes.len();
+    prop_assert_eq!(natural, message.encoded_len());
+    for short in 0..natural {
+        let cut = WireMessage::decode(&bytes[..short]);
+        prop_assert!(matches!(cut, Err(WireError::Short { .. })), "{short} bytes: {cut:?}");
+    }
+    bytes.resize(natural + padding, 0);
+    prop_assert_eq!(bytes.len() as u32, padded_len(natural, (natural + padding) as u32));
+    prop_assert_eq!(WireMessage::decode(&bytes), Ok(message));
+    if padding > 0 {
+        bytes[natural + padding / 2] = 1;
+        prop_assert_eq!(WireMessage::decode(&bytes), Err(WireError::Padding(natural + padding / 2)));
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn every_kind_survives_a_round_trip(
+        id: NodeId,
+        beat: u16,
+        hops: u8,
+        children in 0u32..2_000,
+        random in prop::collection::vec(any::<u8>(), 1..300),
+        padding in 0usize..100,
+    ) {
+        check_round_trip(WireMessage::Heartbeat { sender: id, beat }, padding)?;
+        check_round_trip(WireMessage::Rumour { origin: id, beat, hops }, padding)?;
+        let (bitmap, alive) = bitmap(children, &random);
+        let digest = Digest { sender: id, beat, children, alive, first: 0, bitmap: &bitmap };
+        check_round_trip(WireMessage::Digest(digest), padding)?;
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0u8..5, plain: bool) {
+        let _ = WireMessage::decode(&bytes);
+        // Get past the first checks.
+        if plain && bytes.len() > 48 {
+            bytes[..2].copy_from_slice(&[VERSION, kind]);
+            bytes[6..34].fill(0);
+            bytes[37..40].fill(0);
+            if let Ok(message) = WireMessage::decode(&bytes) {
+                prop_assert_eq!(&encoded(&message)[..], &bytes[..message.encoded_len()]);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_bytes_are_those_of_the_tables() {
+    let (bitmap, alive) = bitmap(11, &[0b1010_0001, 0b111]);
+    let digest = Digest { sender: 0x0102_0304, beat: 0x0506, children: 11, alive, first: 0, bitmap: &bitmap };
+    let bytes = encoded(&WireMessage::Digest(digest));
+    let mut expected = vec![1, 2, 4, 3, 2, 1];
+    expected.extend([0; 28]);
+    expected.extend([6, 5, 11, 0, 0, 0, 6, 0, 0, 0, 0, 0, 0, 0, 0b1010_0001, 0b111]);
+    assert_eq!(bytes, expected);
+    let rumour = encoded(&WireMessage::Rumour { origin: 7, beat: 1, hops: 3 });
+    assert_eq!((rumour[1], rumour[2], &rumour[34..]), (3, 7, &[1, 0, 3][..]));
+    let heartbeat = encoded(&WireMessage::Heartbeat { sender: 7, beat: 1 });
+    assert_eq!((heartbeat[1], heartbeat.len()), (1, HEARTBEAT_LEN));
+    const { assert!(HEARTBEAT_LEN <= 48 && RUMOUR_LEN <= 48, "the smallest size that a scenario can ask for") }
+}
+
+#[test]
+fn many_children_take_several_digests_that_fit_datagrams() {
+    let children = DIGEST_CHILDREN_MAX + 9;
+    let (whole, _) = bitmap(DIGEST_CHILDREN_MAX, &[0xff]);
+    let (rest, _) = bitmap(9, &[0xff]);
+    for (first, bitmap) in [(0, &whole), (DIGEST_CHILDREN_MAX, &rest)] {
+        let digest = Digest { sender: 1, beat: 2, children, alive: children, first, bitmap };
+        let bytes = encoded(&WireMessage::Digest(digest));
+        assert!(bytes.len() <= 65_507);
+        assert_eq!(WireMessage::decode(&bytes), Ok(WireMessage::Digest(digest)));
+    }
+}
+
+#[track_caller]
+fn check_refused(change: impl Fn(&mut Vec<u8>), error: WireError) {
+    let (bitmap, alive) = bitmap(11, &[0b1010_0001, 0b111]);
+    let digest = Digest { sender: 9, beat: 5, children: 11, alive, first: 0, bitmap: &bitmap };
+    let mut bytes = encoded(&WireMessage::Digest(digest));
+    change(&mut bytes);
+    assert_eq!(WireMessage::decode(&bytes), Err(error));
+}
+
+#[test]
+fn what_is_not_a_message_of_this_version_is_refused() {
+    check_refused(|bytes| bytes[0] = 2, WireError::Version(2));
+    check_refused(|bytes| bytes[1] = 0, WireError::Kind(0));
+    check_refused(|bytes| bytes[1] = 4, WireError::Kind(4));
+    check_refused(|bytes| bytes[33] = 1, WireError::Id);
+    check_refused(|bytes| bytes[36] = 17, WireError::Short { expected: 51, found: 50 });
+    check_refused(|bytes| bytes[40] = 7, WireError::Bitmap { children: 11, alive: 7 });
+    check_refused(|bytes| bytes[49] |= 8, WireError::Bitmap { children: 11, alive: 6 });
+    check_refused(|bytes| bytes[44] = 8, WireError::Part { first: 8, children: 11 });
+    check_refused(|bytes| bytes.push(1), WireError::Padding(50));
+    check_refused(Vec::clear, WireError::Short { expected: 2, found: 0 });
+}

@@ -1,0 +1,89 @@
+//! Results to bytes: CSV, JSON, tables and a chart from the points of a run, and the one place that writes them to files.
+//!
+//! An exporter is a pure function of a [`RunReport`]. The same scenario and seed give the same bytes on every machine;
+//! only the `engine` part of the summary, which says how long the run took and what it held, differs.
+
+mod bandwidth;
+mod chart;
+mod latency;
+mod load;
+mod messages;
+mod notes;
+mod number;
+#[cfg(test)]
+mod sample;
+mod sheet;
+mod summary;
+mod table;
+mod write;
+
+use crate::metrics::PointResult;
+
+pub use bandwidth::{bandwidth_csv, bandwidth_table};
+pub use chart::network_load_svg;
+pub use latency::latency_csv;
+pub use load::network_load_table;
+pub use messages::{messages_csv, timeline_csv};
+pub use summary::{
+    Comparison, Deterministic, EnginePart, EnginePoint, SUMMARY_FORMAT, Summary, SummaryPoint, TypeCounts, summary_json,
+};
+pub use write::{WriteError, check_writable, write_results};
+
+/// All that a report says about one run of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct RunReport<'a> {
+    /// The scenario's name.
+    pub scenario: &'a str,
+    /// What the scenario is about, in its own words.
+    pub description: &'a str,
+    /// Hash of the scenario, in hexadecimal.
+    pub scenario_hash: &'a str,
+    /// The seed.
+    pub seed: u64,
+    /// A command line that reproduces the run. It stands among what is the same on every machine, so it must leave
+    /// out threads and paths of this one.
+    pub command: &'a str,
+    /// One result per approach and size, in the order of the scenario.
+    pub points: &'a [PointResult],
+}
+
+/// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw.
+pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
+    let mut files = vec![
+        ("messages.csv", messages_csv(report)),
+        ("bandwidth.csv", bandwidth_csv(report)),
+        ("timeline.csv", timeline_csv(report)),
+        ("latency.csv", latency_csv(report)),
+        ("summary.json", summary_json(report)),
+    ];
+    files.extend(network_load_svg(report).map(|svg| ("network-load.svg", svg)));
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_file_of_a_run_is_written_and_every_sheet_is_rectangular() {
+        let points = [sample::tiers(), sample::flat("gossip", 3, 5)];
+        let files = result_files(&sample::report(&points));
+        let folder = tempfile::tempdir().unwrap();
+        write_results(folder.path(), &files).unwrap();
+        let mut rows = 0;
+        for (name, bytes) in &files {
+            assert_eq!(&std::fs::read(folder.path().join(name)).unwrap(), bytes, "{name}");
+            if name.ends_with(".csv") {
+                let mut sheet = csv::Reader::from_reader(&bytes[..]);
+                let columns: BTreeSet<_> = sheet.headers().unwrap().iter().map(str::to_owned).collect();
+                assert_eq!(columns.len(), sheet.headers().unwrap().len(), "{name} repeats a column");
+                // The reader refuses rows of another length.
+                rows += sheet.records().map(Result::unwrap).count();
+            }
+        }
+        assert_eq!((files.len(), rows), (6, 12 + 4 + 12));
+        assert_eq!(result_files(&sample::report(&points[..1])).len(), 5, "one size is no chart");
+    }
+}

@@ -1,0 +1,285 @@
+//! `summary.json`: what a run found and how to repeat it, apart from how the engine fared on this machine.
+
+use serde::{Deserialize, Serialize};
+
+use super::RunReport;
+use super::number::rounded;
+use crate::claims;
+use crate::contract::NodeType;
+use crate::metrics::{Flow, PointResult};
+
+/// The version of the summary's layout; it changes when a field changes its name or meaning.
+pub const SUMMARY_FORMAT: u32 = 1;
+
+/// The whole summary.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Summary {
+    /// What is the same on every machine.
+    pub deterministic: Deterministic,
+    /// What is not.
+    pub engine: EnginePart,
+}
+
+/// What the same scenario and seed give on every machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Deterministic {
+    /// Layout of this file: [`SUMMARY_FORMAT`].
+    pub format: u32,
+    /// Version of the simulator.
+    pub qnetsim: String,
+    /// The scenario's name.
+    pub scenario: String,
+    /// What the scenario is about.
+    pub description: String,
+    /// Hash of the scenario, in hexadecimal.
+    pub scenario_hash: String,
+    /// The seed.
+    pub seed: u64,
+    /// A command line that reproduces the run.
+    pub command: String,
+    /// One entry per approach and size.
+    pub points: Vec<SummaryPoint>,
+}
+
+/// What one approach at one size gave. Rates are per second of simulated time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SummaryPoint {
+    /// The approach, as the scenario names it.
+    pub approach: String,
+    /// The protocol that ran.
+    pub protocol: String,
+    /// Number of nodes.
+    pub nodes: u32,
+    /// Nodes by type.
+    pub nodes_by_type: TypeCounts,
+    /// How the numbers were obtained: `event` or `counted`.
+    pub method: String,
+    /// Simulated seconds before measuring began.
+    pub warmup_s: f64,
+    /// Simulated seconds that were measured.
+    pub measure_s: f64,
+    /// The heartbeat interval of the fastest node type, in seconds.
+    pub interval_s: f64,
+    /// Messages sent in the measured span.
+    pub messages_sent: u64,
+    /// Messages received in the measured span.
+    pub messages_received: u64,
+    /// Messages lost in the measured span.
+    pub messages_lost: u64,
+    /// Bytes sent in the measured span, without IP and UDP headers.
+    pub payload_bytes_sent: u64,
+    /// Bytes sent in the measured span, with IP and UDP headers.
+    pub wire_bytes_sent: u64,
+    /// Messages sent per second.
+    pub messages_per_s: f64,
+    /// Messages sent per `interval_s`.
+    pub messages_per_interval: f64,
+    /// Messages under way when the run ended.
+    pub in_flight: u64,
+    /// Hash of everything that was delivered: sixteen hexadecimal digits.
+    pub digest: String,
+    /// What the documents say; `null` where they say nothing.
+    pub documented: Option<Comparison>,
+}
+
+/// Nodes by type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TypeCounts {
+    /// Super nodes.
+    #[serde(rename = "super")]
+    pub super_nodes: u32,
+    /// Full nodes.
+    #[serde(rename = "full")]
+    pub full_nodes: u32,
+    /// Light nodes.
+    #[serde(rename = "light")]
+    pub light_nodes: u32,
+    /// Mobile nodes.
+    #[serde(rename = "mobile")]
+    pub mobile_nodes: u32,
+}
+
+/// A measured message rate beside the documented one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// The claim that gives the figure.
+    pub claim: String,
+    /// The documented figure, in messages per second.
+    pub messages_per_s: f64,
+    /// Measured divided by documented.
+    pub ratio: f64,
+}
+
+impl Comparison {
+    /// `point` beside what the documents say of its approach at its size; `None` if they say nothing.
+    pub fn of(point: &PointResult) -> Option<Comparison> {
+        let claim = claims::network_load(&point.approach, point.nodes())?;
+        let messages_per_s = claim.number()?;
+        let ratio = rounded(point.messages_per_second() / messages_per_s);
+        Some(Comparison { claim: claim.id.clone(), messages_per_s, ratio })
+    }
+}
+
+/// How the engine fared; differs from machine to machine and from run to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnginePart {
+    /// One entry per approach and size, in the same order.
+    pub points: Vec<EnginePoint>,
+}
+
+/// How the engine fared at one point.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EnginePoint {
+    /// The approach.
+    pub approach: String,
+    /// Number of nodes.
+    pub nodes: u32,
+    /// Deliveries and timer firings.
+    pub events: u64,
+    /// Wall time of the event loop, in seconds.
+    pub seconds: f64,
+    /// Events per second of wall time; `null` where no time passed.
+    pub events_per_s: Option<f64>,
+    /// Wall time of building topology and node state, in seconds.
+    pub build_seconds: f64,
+    /// Peak resident memory of the process so far, in bytes; `null` where the system does not tell.
+    pub peak_memory_bytes: Option<u64>,
+    /// Memory of node state, topology and queues, divided by the number of nodes.
+    pub bytes_per_node: f64,
+    /// Threads used.
+    pub threads: usize,
+    /// Partitions of the node columns.
+    pub partitions: usize,
+}
+
+impl Summary {
+    /// The summary of `report`.
+    pub fn of(report: &RunReport<'_>) -> Summary {
+        Summary {
+            deterministic: Deterministic {
+                format: SUMMARY_FORMAT,
+                qnetsim: env!("CARGO_PKG_VERSION").to_owned(),
+                scenario: report.scenario.to_owned(),
+                description: report.description.to_owned(),
+                scenario_hash: report.scenario_hash.to_owned(),
+                seed: report.seed,
+                command: report.command.to_owned(),
+                points: report.points.iter().map(SummaryPoint::of).collect(),
+            },
+            engine: EnginePart { points: report.points.iter().map(EnginePoint::of).collect() },
+        }
+    }
+}
+
+impl SummaryPoint {
+    fn of(point: &PointResult) -> SummaryPoint {
+        let sent = point.measured.total(Flow::Sent);
+        let count = |node_type| point.population.count(node_type);
+        SummaryPoint {
+            approach: point.approach.clone(),
+            protocol: point.protocol.to_owned(),
+            nodes: point.nodes(),
+            nodes_by_type: TypeCounts {
+                super_nodes: count(NodeType::SuperNode),
+                full_nodes: count(NodeType::FullNode),
+                light_nodes: count(NodeType::LightNode),
+                mobile_nodes: count(NodeType::MobileNode),
+            },
+            method: point.method.to_string(),
+            warmup_s: point.warmup.as_secs_f64(),
+            measure_s: point.measure.as_secs_f64(),
+            interval_s: point.interval.as_secs_f64(),
+            messages_sent: sent.messages,
+            messages_received: point.measured.total(Flow::Received).messages,
+            messages_lost: point.measured.total(Flow::Lost).messages,
+            payload_bytes_sent: sent.bytes,
+            wire_bytes_sent: sent.wire_bytes(point.header),
+            messages_per_s: rounded(point.messages_per_second()),
+            messages_per_interval: rounded(point.messages_per_interval()),
+            in_flight: point.in_flight,
+            digest: format!("{:016x}", point.digest),
+            documented: Comparison::of(point),
+        }
+    }
+}
+
+impl EnginePoint {
+    fn of(point: &PointResult) -> EnginePoint {
+        let engine = &point.engine;
+        EnginePoint {
+            approach: point.approach.clone(),
+            nodes: point.nodes(),
+            events: engine.events,
+            seconds: rounded(engine.seconds),
+            events_per_s: (engine.seconds > 0.0).then(|| rounded(engine.events as f64 / engine.seconds)),
+            build_seconds: rounded(engine.build_seconds),
+            peak_memory_bytes: (engine.peak_memory > 0).then_some(engine.peak_memory),
+            bytes_per_node: rounded(engine.bytes_per_node),
+            threads: engine.threads,
+            partitions: engine.partitions,
+        }
+    }
+}
+
+/// `summary.json`, also the `json` format on standard output: a [`Summary`], indented, with a final line feed.
+pub fn summary_json(report: &RunReport<'_>) -> Vec<u8> {
+    let mut bytes = serde_json::to_vec_pretty(&Summary::of(report)).expect("a summary has nothing that JSON lacks");
+    bytes.push(b'\n');
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::metrics::EngineFigures;
+    use crate::report::sample;
+
+    #[test]
+    fn a_summary_reads_back_as_it_was() {
+        let points = [sample::tiers(), sample::flat("full-mesh", 1_000, 999_000)];
+        let report = sample::report(&points);
+        let bytes = summary_json(&report);
+        assert!(bytes.ends_with(b"}\n"));
+        assert_eq!(serde_json::from_slice::<Summary>(&bytes).unwrap(), Summary::of(&report));
+    }
+
+    #[test]
+    fn the_deterministic_part_holds_these_values() {
+        let points = [sample::tiers(), sample::flat("full-mesh", 1_000, 999_000)];
+        let value: Value = serde_json::from_slice(&summary_json(&sample::report(&points))).unwrap();
+        let part = &value["deterministic"];
+        assert_eq!((&part["format"], &part["seed"], &part["scenario"]), (&json!(1), &json!(7), &json!("network-load")));
+        let expected = json!({
+            "approach": "hierarchical", "protocol": "heartbeat", "nodes": 10,
+            "nodes_by_type": {"super": 2, "full": 0, "light": 8, "mobile": 0},
+            "method": "event", "warmup_s": 12.5, "measure_s": 30.0, "interval_s": 30.0,
+            "messages_sent": 30, "messages_received": 29, "messages_lost": 0,
+            "payload_bytes_sent": 3000, "wire_bytes_sent": 3840,
+            "messages_per_s": 1.0, "messages_per_interval": 30.0,
+            "in_flight": 1, "digest": "00000000000000ab", "documented": null,
+        });
+        assert_eq!(part["points"][0], expected);
+        let documented = json!({"claim": "QN-20", "messages_per_s": 1e6, "ratio": 0.0333});
+        assert_eq!(part["points"][1]["documented"], documented);
+    }
+
+    #[test]
+    fn another_machine_changes_the_engine_part_alone() {
+        let parts = |points: &[PointResult]| {
+            let value: Value = serde_json::from_slice(&summary_json(&sample::report(points))).unwrap();
+            (value["deterministic"].to_string(), value["engine"].to_string())
+        };
+        let here = parts(&[sample::tiers()]);
+        let mut elsewhere = sample::tiers();
+        elsewhere.engine = EngineFigures::default();
+        let there = parts(&[elsewhere]);
+        assert_eq!(here.0, there.0);
+        assert_ne!(here.1, there.1);
+        let expected =
+            r#"{"points":[{"approach":"hierarchical","build_seconds":0.25,"bytes_per_node":64.5,"events":59,"#;
+        assert!(here.1.starts_with(expected), "{}", here.1);
+        assert!(there.1.contains(r#""events_per_s":null"#) && there.1.contains(r#""peak_memory_bytes":null"#));
+    }
+}

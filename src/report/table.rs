@@ -1,0 +1,81 @@
+//! Tables for people: no frames, numbers to the right, never wider than a hundred columns.
+
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle, Width};
+
+/// The widest a line may be, in characters.
+pub(super) const WIDTH: usize = 100;
+
+/// The widest a column of text may be, in characters, before its cells are wrapped.
+const TEXT_WIDTH: u16 = 18;
+
+const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
+
+/// `rows` under `header`; the columns at the indices `texts` are set to the left, all others are numbers.
+pub(super) fn table(header: &[&str], texts: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(STYLE).set_width(WIDTH as u16).set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_header(Row::from(header.to_vec()));
+    for row in rows {
+        table.add_row(row);
+    }
+    let gap = gap(&table.column_max_content_widths(), texts);
+    for (index, column) in table.column_iter_mut().enumerate() {
+        column.set_padding((if index == 0 { 0 } else { gap }, 0));
+        if texts.contains(&index) {
+            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(TEXT_WIDTH)));
+        } else {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.trim_fmt() + "\n"
+}
+
+/// The widest gap between columns, of one to three characters, at which a table with these widths fits.
+fn gap(widths: &[u16], texts: &[usize]) -> u16 {
+    let bounded = |(index, &width): (usize, &u16)| if texts.contains(&index) { width.min(TEXT_WIDTH) } else { width };
+    let content: usize = widths.iter().enumerate().map(bounded).map(usize::from).sum();
+    let gaps = widths.len().saturating_sub(1);
+    (2..=3).rev().find(|&gap| content + gaps * usize::from(gap) <= WIDTH).unwrap_or(1)
+}
+
+/// `text` as a list item, broken at spaces so that no line is too wide.
+pub(super) fn bullet(text: &str) -> String {
+    let mut lines = vec!["-".to_owned()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is always a line");
+        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+            lines.push(format!("  {word}"));
+        } else {
+            line.push(' ');
+            line.push_str(word);
+        }
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_set_to_the_right_and_text_to_the_left() {
+        let rows = [["a", "1"], ["bcd", "1000"]].map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(table(&["name", "n"], &[0], rows), "name      n\n───────────\na         1\nbcd    1000\n");
+    }
+
+    #[test]
+    fn gaps_shrink_before_a_table_gets_too_wide() {
+        assert_eq!(gap(&[40, 40, 14], &[]), 3);
+        assert_eq!(gap(&[40, 40, 15], &[]), 2);
+        assert_eq!(gap(&[40, 40, 40], &[]), 1);
+        assert_eq!(gap(&[90, 40, 36], &[0]), 3, "the first is wrapped");
+    }
+
+    #[test]
+    fn bullets_are_wrapped() {
+        let text = bullet(&"word ".repeat(50));
+        assert_eq!(text.split_whitespace().filter(|&word| word == "word").count(), 50);
+        assert!(text.lines().count() > 2 && text.lines().all(|line| line.len() <= WIDTH));
+        assert!(text.starts_with("- word") && text.lines().skip(1).all(|line| line.starts_with("  word")));
+    }
+}

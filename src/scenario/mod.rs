@@ -1,0 +1,350 @@
+//! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
+//!
+//! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
+//! of it table by table (`network`, `tiers`, `options`), `points` combines them, and whatever is wrong on the way
+//! becomes a `problem` with its place, without stopping.
+
+pub mod build;
+mod canonical;
+mod network;
+mod options;
+mod overrides;
+pub mod plan;
+mod points;
+mod problem;
+mod quantity;
+mod reader;
+mod tiers;
+mod tree;
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use crate::contract::{Population, SimSpan};
+use crate::engine::regions::RegionTable;
+
+pub use problem::{Problem, Problems, ScenarioError};
+
+use problem::{Draft, Place, Source};
+use quantity::short;
+use reader::{Reader, Section};
+
+/// Bytes of a scenario file.
+pub const FILE_BYTES_MAX: usize = 4_000_000;
+
+const ROOT_KEYS: &[&str] = &[
+    "name",
+    "description",
+    "seed",
+    "nodes",
+    "approaches",
+    "warmup",
+    "measure",
+    "timeline",
+    "tables",
+    "tiers",
+    "network",
+    "heartbeat",
+    "approach",
+];
+
+/// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Scenario {
+    /// Names the results: 1 to 64 of `A-Z a-z 0-9 . _ -`, safe as a file name.
+    pub name: String,
+    /// What it is about, for people; may be empty.
+    pub description: String,
+    /// Seed of every random draw, at most 2^63 - 1.
+    pub seed: u64,
+    /// What is run: every approach at every size, approaches first, both in the order of the file.
+    pub points: Vec<Point>,
+    /// What lies between nodes.
+    pub network: NetworkSpec,
+    /// What a heartbeat is.
+    pub heartbeat: HeartbeatSpec,
+    /// Width of a bucket of the time series, at least 1 ms; a point has at most 100 000 of them.
+    pub timeline: SimSpan,
+    /// The tables that are shown to people, in the order of the file.
+    pub tables: Vec<Table>,
+    /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed
+    /// and tables are not in it.
+    pub hash: String,
+}
+
+/// A table for people. The files of a result do not depend on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Table {
+    /// Message rates by approach and size, beside the documented ones.
+    NetworkLoad,
+    /// Upload, download and monthly data by node type, beside the documented budgets.
+    Bandwidth,
+}
+
+impl Table {
+    /// Every table, in the order of [`Table::NAMES`].
+    pub const ALL: [Table; 2] = [Table::NetworkLoad, Table::Bandwidth];
+    /// The names in scenario files.
+    pub const NAMES: [&'static str; 2] = ["network-load", "bandwidth"];
+}
+
+/// One approach at one size.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    /// How the network is kept alive.
+    pub approach: Approach,
+    /// Who is in the network; full nodes only for a flat approach.
+    pub population: Population,
+    /// Time before the measurement starts; may be zero.
+    pub warmup: SimSpan,
+    /// Time that is measured; above zero.
+    pub measure: SimSpan,
+}
+
+/// A way of keeping a network alive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Approach {
+    /// Everyone sends heartbeats to everyone.
+    FullMesh {
+        /// Largest size that is run event by event; beyond it, heartbeats are counted.
+        event_nodes_max: u32,
+    },
+    /// Heartbeats along the links of the tiers.
+    Hierarchical(TierLinks),
+    /// Tiers whose upper part spreads heartbeats by gossip.
+    Gossip {
+        /// Links between the tiers.
+        links: TierLinks,
+        /// Nodes that a message is passed on to, 1 to 64; fewer than there are nodes.
+        fanout: u32,
+        /// Messages that a node remembers in order not to pass them on twice, 8 to 1 048 576.
+        seen: u32,
+        /// Hops after which a message is not passed on, 1 to 255.
+        hops_max: u32,
+    },
+    /// Gossip without tiers.
+    FlatGossip {
+        /// Nodes that a message is passed on to, 1 to 64; fewer than there are nodes.
+        fanout: u32,
+    },
+    /// Everyone pings a neighbour: the smallest workload.
+    Ping,
+}
+
+impl Approach {
+    /// The names in scenario and result files.
+    pub const NAMES: [&'static str; 5] = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping"];
+
+    /// The name in scenario and result files.
+    pub fn name(&self) -> &'static str {
+        let index = match self {
+            Approach::FullMesh { .. } => 0,
+            Approach::Hierarchical(_) => 1,
+            Approach::Gossip { .. } => 2,
+            Approach::FlatGossip { .. } => 3,
+            Approach::Ping => 4,
+        };
+        Approach::NAMES[index]
+    }
+}
+
+/// How the tiers are linked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TierLinks {
+    /// Full nodes that a full node is linked to, 1 to 1000; all of them where there are fewer. Documents: 20-50.
+    pub full_peers: u32,
+    /// Super nodes that a full node is linked to, 1 to 64; not more than there are.
+    pub super_parents: u32,
+    /// Full nodes that a light or mobile node is linked to, 1 to 64; not more than there are. Documents: 3-5.
+    pub light_parents: u32,
+}
+
+/// What a heartbeat is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeartbeatSpec {
+    /// Time between two heartbeats of a node, at least 1 ms.
+    pub interval: SimSpan,
+    /// Bytes without IP and UDP headers, 48 to 65 507.
+    pub size: u32,
+}
+
+/// What lies between nodes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkSpec {
+    /// How long a message takes.
+    pub latency: LatencySpec,
+    /// Share of messages that are lost, from 0 up to, not including, 1.
+    pub loss: f64,
+    /// Bytes of IP and UDP headers, added to every message; at most 1500.
+    pub header: u32,
+}
+
+/// How long a message takes, one way. Always above zero, and at most an hour.
+#[derive(Clone, Debug, PartialEq)]
+pub enum LatencySpec {
+    /// Always the same.
+    Constant {
+        /// The delay.
+        delay: SimSpan,
+    },
+    /// Uniform between two delays.
+    Uniform {
+        /// The smallest delay.
+        min: SimSpan,
+        /// The largest delay, not below `min`.
+        max: SimSpan,
+    },
+    /// From a table of delays between the regions of the world.
+    Regions {
+        /// The table.
+        table: &'static RegionTable,
+        /// Share of the nodes in each region of the table; they add up to 1.
+        shares: Vec<f64>,
+        /// How much longer than in the table a message takes at most, as a share of the table's delay: 0 to 0.9.
+        jitter: f64,
+    },
+}
+
+/// Reads the scenario in the file `path`, with `overrides` (`key=value`) put over it.
+///
+/// # Errors
+/// If the file cannot be read, is larger than [`FILE_BYTES_MAX`] or not UTF-8, or with everything that is wrong in it.
+pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError> {
+    let name = path.display().to_string();
+    let failed = |source| ScenarioError::Io { path: path.to_owned(), source };
+    let file = File::open(path).map_err(failed)?;
+    let mut bytes = Vec::new();
+    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() > FILE_BYTES_MAX {
+        return Err(ScenarioError::TooLarge { name, limit: FILE_BYTES_MAX });
+    }
+    match str::from_utf8(&bytes) {
+        Ok(text) => parse(&name, text, overrides),
+        Err(error) => {
+            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
+            let last = valid.rsplit('\n').next().unwrap_or("");
+            let line = 1 + valid.matches('\n').count();
+            Err(ScenarioError::NotUtf8 { name, line, column: 1 + last.chars().count() })
+        }
+    }
+}
+
+/// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it.
+///
+/// # Errors
+/// If the text is larger than [`FILE_BYTES_MAX`], or with everything that is wrong in it.
+pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenario, ScenarioError> {
+    if text.len() > FILE_BYTES_MAX {
+        return Err(ScenarioError::TooLarge { name: file_name.to_owned(), limit: FILE_BYTES_MAX });
+    }
+    let mut raw = tree::document(text, 0);
+    let mut drafts = raw.drafts;
+    overrides::apply(&mut raw.root, overrides, &mut drafts);
+    let mut reader = Reader { drafts: Vec::new(), damaged: raw.damaged };
+    let scenario = read(&mut reader, &raw.root);
+    // What the parser made of a broken line is a guess, and what follows from a guess helps nobody.
+    drafts.extend(reader.drafts.into_iter().filter(|draft| !on_broken_line(draft.at, &raw.broken)));
+    match scenario {
+        Some(scenario) if drafts.is_empty() => Ok(scenario),
+        _ => {
+            let names: Vec<_> = overrides.iter().map(|text| overrides::source_name(text)).collect();
+            let set = names.iter().zip(overrides).map(|(name, text)| Source { name, text });
+            let sources: Vec<_> = std::iter::once(Source { name: file_name, text }).chain(set).collect();
+            Err(problem::problems(drafts, &sources))
+        }
+    }
+}
+
+/// Whether `at` touches one of the lines `broken` of the file.
+fn on_broken_line(at: Place, broken: &[(usize, usize)]) -> bool {
+    let next = broken.partition_point(|&(_, end)| end < at.start);
+    at.source == 0 && broken.get(next).is_some_and(|&(start, _)| start <= at.end)
+}
+
+/// The scenario in `root`, unless a part of it is refused.
+fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
+    let root = reader.root(root, ROOT_KEYS);
+    let name = name(reader, &root);
+    let description = description(reader, &root);
+    let seed = seed(reader, &root);
+    let tables = tables(reader, &root);
+    let (network, loss) = network::network(reader, &root);
+    let heartbeat = network::heartbeat(reader, &root);
+    let axes = points::axes(reader, &root);
+    // Parts of a damaged file are missing from the tree, and what is left need not go together.
+    if reader.damaged {
+        return None;
+    }
+    let points = axes.points(reader, loss);
+    let mut scenario = Scenario {
+        name: name?,
+        description: description?,
+        seed: seed?,
+        points,
+        network: network?,
+        heartbeat: heartbeat?,
+        timeline: axes.timeline.value?,
+        tables,
+        hash: String::new(),
+    };
+    scenario.hash = canonical::hash(&scenario);
+    Some(scenario)
+}
+
+fn name(reader: &mut Reader, root: &Section<'_>) -> Option<String> {
+    const CHARS_MAX: usize = 64;
+    let Some(entry) = root.get("name") else {
+        reader.missing("name", "add name = \"my-scenario\"");
+        return None;
+    };
+    let name = reader.text(&entry.value, "a name", "\"my-scenario\"")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if (1..=CHARS_MAX).contains(&name.len()) && name.chars().all(plain) && name != "." && name != ".." {
+        return Some(name.to_owned());
+    }
+    let title = format!("`{}` cannot name the files of the results", short(name));
+    let draft = Draft::new(entry.value.at, title, "write 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    reader.report(draft.help("the names . and .. mean folders"));
+    None
+}
+
+fn description(reader: &mut Reader, root: &Section<'_>) -> Option<String> {
+    let Some(entry) = root.get("description") else { return Some(String::new()) };
+    let description = reader.text(&entry.value, "a text", "\"what this scenario shows\"")?;
+    // A description is printed: it must not be able to drive a terminal.
+    if description.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
+        reader.report(Draft::new(entry.value.at, "the description holds control characters", "remove them"));
+        return None;
+    }
+    Some(description.to_owned())
+}
+
+fn seed(reader: &mut Reader, root: &Section<'_>) -> Option<u64> {
+    const SEED_MAX: u64 = i64::MAX as u64;
+    let seed = reader.field(root, "seed", 1, |reader, value| {
+        let seed = value.digits().parse::<u64>().ok().filter(|seed| *seed <= SEED_MAX);
+        if seed.is_none() {
+            let title = format!("expected a whole number from 0 to 2^63 - 1, found {}", value.found());
+            reader.report(Draft::new(value.at, title, "write a number such as 1"));
+        }
+        seed
+    });
+    seed.value
+}
+
+/// The tables to show: all, unless the file chooses.
+fn tables(reader: &mut Reader, root: &Section<'_>) -> Vec<Table> {
+    let Some(entry) = root.get("tables") else { return Table::ALL.to_vec() };
+    let mut tables = Vec::new();
+    for value in reader.items(&entry.value, "tables", Table::ALL.len()) {
+        let Some(index) = reader.choice(value, "table", &Table::NAMES) else { continue };
+        if tables.contains(&Table::ALL[index]) {
+            let title = format!("the table {} stands in the list for the second time", Table::NAMES[index]);
+            reader.report(Draft::new(value.at, title, "remove it"));
+            continue;
+        }
+        tables.push(Table::ALL[index]);
+    }
+    tables
+}

@@ -1,0 +1,102 @@
+//! The `[approach.*]` tables: the options of every approach, whether or not the scenario uses it.
+
+use super::problem::Draft;
+use super::reader::{Field, Reader, SPAN_MAX, Section};
+use super::tree::Value;
+use super::{Approach, TierLinks};
+use crate::contract::SimSpan;
+
+/// Shorter slices of time would need shorter windows than any network does.
+const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
+
+/// The keys of each approach, in the order of [`Approach::NAMES`].
+const KEYS: [&[&str]; 5] = [
+    &["warmup", "measure", "event_nodes_max"],
+    &["warmup", "measure", "full_peers", "super_parents", "light_parents"],
+    &["warmup", "measure", "full_peers", "super_parents", "light_parents", "fanout", "seen", "hops_max"],
+    &["warmup", "measure", "fanout"],
+    &["warmup", "measure"],
+];
+
+/// Options of one approach; those that it does not have keep their defaults.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Options {
+    pub(super) warmup: Field<SimSpan>,
+    pub(super) measure: Field<SimSpan>,
+    pub(super) event_nodes_max: Field<u32>,
+    pub(super) full_peers: Field<u32>,
+    pub(super) super_parents: Field<u32>,
+    pub(super) light_parents: Field<u32>,
+    pub(super) fanout: Field<u32>,
+    pub(super) seen: Field<u32>,
+    pub(super) hops_max: Field<u32>,
+}
+
+/// The options of all approaches, in the order of [`Approach::NAMES`].
+pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 5] {
+    let (root_warmup, root_measure) = (warmup(reader, root), measure(reader, root));
+    let section = reader.section(root, "approach", &Approach::NAMES);
+    std::array::from_fn(|index| {
+        let own = reader.section(&section, Approach::NAMES[index], KEYS[index]);
+        let mut count = |key, default, min, max| {
+            reader.field(&own, key, default, |reader, value| reader.count_u32(value, min, max))
+        };
+        Options {
+            event_nodes_max: count("event_nodes_max", 1_000, 0, super::points::NODES_MAX),
+            full_peers: count("full_peers", 32, 1, 1_000),
+            super_parents: count("super_parents", 2, 1, 64),
+            light_parents: count("light_parents", 4, 1, 64),
+            fanout: count("fanout", 8, 1, 64),
+            seen: count("seen", 1_024, 8, 1 << 20),
+            hops_max: count("hops_max", 32, 1, 255),
+            warmup: warmup(reader, &own).or(root_warmup),
+            measure: measure(reader, &own).or(root_measure),
+        }
+    })
+}
+
+fn warmup(reader: &mut Reader, section: &Section<'_>) -> Field<SimSpan> {
+    let read = |reader: &mut Reader, value: &Value| {
+        let span = reader.span(value, SimSpan::ZERO, SPAN_MAX)?;
+        if span > SimSpan::ZERO && span < SLICE_MIN {
+            let draft =
+                Draft::new(value.at, format!("a warm-up of {span} is too short"), "write \"0s\" or at least \"1ms\"");
+            reader.report(draft);
+            return None;
+        }
+        Some(span)
+    };
+    reader.field(section, "warmup", SimSpan::from_secs(5), read)
+}
+
+fn measure(reader: &mut Reader, section: &Section<'_>) -> Field<SimSpan> {
+    let read = |reader: &mut Reader, value: &Value| reader.span(value, SLICE_MIN, SPAN_MAX);
+    reader.field(section, "measure", SimSpan::from_secs(60), read)
+}
+
+impl Options {
+    fn links(&self) -> Option<TierLinks> {
+        Some(TierLinks {
+            full_peers: self.full_peers.value?,
+            super_parents: self.super_parents.value?,
+            light_parents: self.light_parents.value?,
+        })
+    }
+
+    /// The approach number `index` of [`Approach::NAMES`] with these options, unless one that it needs is refused.
+    pub(super) fn approach(&self, index: usize) -> Option<Approach> {
+        match index {
+            0 => Some(Approach::FullMesh { event_nodes_max: self.event_nodes_max.value? }),
+            1 => Some(Approach::Hierarchical(self.links()?)),
+            2 => Some(Approach::Gossip {
+                links: self.links()?,
+                fanout: self.fanout.value?,
+                seen: self.seen.value?,
+                hops_max: self.hops_max.value?,
+            }),
+            3 => Some(Approach::FlatGossip { fanout: self.fanout.value? }),
+            4 => Some(Approach::Ping),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! What a point will take, before anything is allocated.
+
+use crate::contract::NodeType;
+use crate::metrics::Method;
+
+use super::build::method;
+use super::{Approach, LatencySpec, Point, Scenario};
+
+/// Memory that a process of this program takes whatever it runs, in bytes: code, buffers of empty queues.
+const PROCESS_BYTES: u64 = 12 << 20;
+/// What a thread takes: its stack, and the buffers and timer wheel of its partitions.
+const THREAD_BYTES: u64 = 1 << 20;
+/// A message under way, with its share of half-filled chunks and of the sorted copy of its window.
+const MESSAGE_BYTES: u64 = 64;
+/// What the engine keeps for a node: effects so far 4, traffic 16, its next timer 16 and the slack of its chunk 4, and
+/// its share of the list from which percentiles are taken 8.
+const NODE_BYTES: u64 = 48;
+/// A bucket of the time series in each thread that counts for it: 12 counts of 16 bytes for each of three kinds.
+const BUCKET_BYTES: u64 = 640;
+/// A bucket in the result that is kept until all points have run: its counts and its lines of the CSV file.
+const RESULT_BYTES: u64 = 640 + 9 * 80;
+
+/// Peak memory of running `point` of `scenario` on `threads` threads, in bytes: an estimate from what is stored per
+/// node, link, message under way and bucket of the time series. The results of the other points are held beside it.
+pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
+    let nodes = u64::from(point.population.total());
+    let in_flight = messages_per_second(scenario, point) * longest_delay(scenario) * MESSAGE_BYTES as f64;
+    // Links take 16 bytes each: 8 at the sender and 8 at the receiver. Building takes 12 before the receiver has its
+    // 8, so it never takes more. Rows of uneven length, their lengths while building, and slots take 12 per node.
+    let stored = match point.approach {
+        Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(8),
+        Approach::FullMesh { .. } => 0,
+        Approach::Ping | Approach::FlatGossip { .. } => links(point) * 16 + nodes * 8,
+        Approach::Hierarchical(_) => links(point) * 16 + nodes * 12,
+        Approach::Gossip { seen, .. } => {
+            let upper = u64::from(upper_nodes(point));
+            links(point) * 16 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
+        }
+    };
+    let threads = threads as u64;
+    let results = scenario.points.iter().map(|point| buckets(scenario, point)).sum::<u64>() * RESULT_BYTES;
+    let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES;
+    (PROCESS_BYTES + nodes * NODE_BYTES)
+        .saturating_add(stored)
+        .saturating_add(in_flight as u64)
+        .saturating_add(threads.saturating_mul(per_thread))
+        .saturating_add(results)
+}
+
+/// Buckets of the time series of `point`.
+fn buckets(scenario: &Scenario, point: &Point) -> u64 {
+    let width = scenario.timeline.as_nanos().max(1);
+    point.warmup.as_nanos().div_ceil(width) + point.measure.as_nanos().div_ceil(width)
+}
+
+fn upper_nodes(point: &Point) -> u32 {
+    point.population.range(NodeType::FullNode).end
+}
+
+/// Directed links of the topology.
+fn links(point: &Point) -> u64 {
+    let count = |node_type| u64::from(point.population.count(node_type));
+    let (supers, fulls) = (count(NodeType::SuperNode), count(NodeType::FullNode));
+    let lower = count(NodeType::LightNode) + count(NodeType::MobileNode);
+    match point.approach {
+        Approach::FullMesh { .. } => 0,
+        Approach::Ping => u64::from(point.population.total()),
+        Approach::FlatGossip { fanout } => u64::from(point.population.total()) * u64::from(fanout),
+        Approach::Hierarchical(links) => {
+            let peers = u64::from(links.full_peers).min(fulls.saturating_sub(1)) + u64::from(links.super_parents);
+            supers * supers.saturating_sub(1) + fulls * peers + lower * u64::from(links.light_parents)
+        }
+        Approach::Gossip { links, .. } => {
+            fulls * u64::from(links.super_parents) + lower * u64::from(links.light_parents)
+        }
+    }
+}
+
+/// Messages sent per second in the steady state, from above; those that are counted as a whole are left out.
+fn messages_per_second(scenario: &Scenario, point: &Point) -> f64 {
+    let interval = scenario.heartbeat.interval.as_secs_f64();
+    let nodes = f64::from(point.population.total());
+    let per_interval = match point.approach {
+        Approach::FullMesh { .. } if method(point) == Method::Event => nodes * (nodes - 1.0),
+        Approach::FullMesh { .. } => 0.0,
+        Approach::Gossip { fanout, .. } => {
+            let size = |node_type| f64::from(point.population.count(node_type));
+            let (supers, fulls) = (size(NodeType::SuperNode), size(NodeType::FullNode));
+            // Every rumour of a tier reaches every node of it, which sends it on `fanout` times; full nodes start one
+            // every other interval.
+            links(point) as f64 + (supers * supers + fulls * fulls / 2.0) * f64::from(fanout)
+        }
+        _ => links(point) as f64,
+    };
+    per_interval / interval
+}
+
+/// The longest delay of a message, in seconds.
+fn longest_delay(scenario: &Scenario) -> f64 {
+    match &scenario.network.latency {
+        LatencySpec::Constant { delay } => delay.as_secs_f64(),
+        LatencySpec::Uniform { max, .. } => max.as_secs_f64(),
+        LatencySpec::Regions { table, jitter, .. } => {
+            let cells = table.one_way_ms.iter().flat_map(|row| row.iter());
+            f64::from(cells.copied().max().unwrap_or(0)) / 1e3 * (1.0 + jitter)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse;
+    use super::*;
+
+    /// The estimate for the first point of the scenario that `sets` make, on one thread.
+    #[track_caller]
+    fn estimate(sets: &[&str]) -> u64 {
+        let text = "name = \"a\"\nnodes = 1000\napproaches = \"ping\"\n";
+        let sets: Vec<_> = sets.iter().map(|set| (*set).to_owned()).collect();
+        let scenario = parse("a.toml", text, &sets).unwrap_or_else(|error| panic!("{error}"));
+        memory(&scenario, &scenario.points[0], 1)
+    }
+
+    /// How much more the estimate is at ten times `nodes` than at `nodes`, what every process takes left out.
+    #[track_caller]
+    fn growth(nodes: u64, sets: &[&str]) -> f64 {
+        let at = |nodes: u64| {
+            let size = format!("nodes={nodes}");
+            estimate(&[&[size.as_str()], sets].concat()) - PROCESS_BYTES - THREAD_BYTES
+        };
+        at(10 * nodes) as f64 / at(nodes) as f64
+    }
+
+    #[test]
+    fn ping_and_flat_gossip_grow_with_the_nodes() {
+        for approach in ["approaches=ping", "approaches=flat-gossip"] {
+            for nodes in [100_000, 1_000_000, 10_000_000] {
+                let growth = growth(nodes, &[approach]);
+                assert!((9.8..=10.0).contains(&growth), "{approach} at {nodes}: {growth}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_mesh_grows_with_the_square_event_by_event_and_with_the_nodes_where_it_is_counted() {
+        let delivered = ["approaches=full-mesh", "approach.full-mesh.event_nodes_max=4G"];
+        let quadratic = growth(10_000, &delivered);
+        assert!((99.0..=100.0).contains(&quadratic), "{quadratic}");
+        let linear = growth(100_000, &["approaches=full-mesh"]);
+        assert!((9.7..=10.0).contains(&linear), "{linear}");
+        let [counted, delivered] = [&delivered[..1], &delivered].map(|sets| estimate(&[sets, &["nodes=1M"]].concat()));
+        assert!(delivered > 8_000_000_000_000 && counted < 100_000_000, "{delivered}, {counted}");
+    }
+
+    #[test]
+    fn the_largest_of_everything_does_not_overflow() {
+        let largest = ["nodes=4G", "approaches=full-mesh", "approach.full-mesh.event_nodes_max=4G", "warmup=1h"];
+        let slow = ["heartbeat.interval=1ms", "network.latency={ model = 'constant', delay = '1h' }"];
+        assert_eq!(estimate(&[&largest[..], &slow].concat()), u64::MAX, "more than can be counted");
+    }
+
+    #[test]
+    fn links_children_and_memories_of_gossip_are_counted() {
+        let tiers = ["nodes=100K", "approaches=hierarchical", "tiers.super=10", "tiers.full=1000"];
+        let with = |more: &str| estimate(&[&tiers[..], &[more]].concat());
+        let base = with("seed=1");
+        let (lower, fulls) = (100_000 - 1_010, 1_000);
+        // 16 bytes a link, and what is under way of one message per link and interval.
+        let near = |bytes: u64, links: u64| (links * 16..=links * 17).contains(&(bytes - base));
+        assert!(near(with("approach.hierarchical.light_parents=9"), 5 * lower));
+        assert!(near(with("approach.hierarchical.full_peers=132"), 100 * fulls));
+        assert!(near(with("approach.hierarchical.super_parents=5"), 3 * fulls));
+        assert!(near(with("tiers.super=110"), 110 * 109 - 10 * 9 - 4 * 100));
+        assert!(with("approaches=gossip") > 1_010 * 1_024 * 8 + 4 * lower * 16);
+        let sets = |seen| estimate(&[&tiers[..], &["approaches=gossip", seen]].concat());
+        assert_eq!(sets("approach.gossip.seen=8K") - sets("approach.gossip.seen=4096"), 1_010 * (8_192 - 4_096) * 8);
+    }
+
+    #[test]
+    fn what_is_under_way_grows_with_rate_and_delay() {
+        let base = ["nodes=1M", "approaches=flat-gossip"];
+        let with = |more: &[&str]| estimate(&[&base[..], more].concat());
+        // 8M messages a second for a second.
+        let busy = with(&["heartbeat.interval=1s", "network.latency.max=1s"]);
+        assert!((500_000_000..530_000_000).contains(&(busy - with(&[]))), "{busy}");
+        let regions = with(&["heartbeat.interval=1s", "network.latency={ model = 'regions', jitter = 0.5 }"]);
+        assert!(regions > with(&["heartbeat.interval=1s", "network.latency={ model = 'regions' }"]));
+    }
+
+    #[test]
+    fn every_thread_and_the_result_hold_the_time_series() {
+        let fine = ["timeline=1ms", "warmup=0s", "measure=50s"];
+        assert_eq!(estimate(&fine) - estimate(&fine[1..]), (50_000 - 50) * (BUCKET_BYTES + RESULT_BYTES));
+        let text = "name = \"a\"\nnodes = [10, 20]\napproaches = \"ping\"\n";
+        let scenario = parse("a.toml", text, &[]).unwrap();
+        let on = |threads| memory(&scenario, &scenario.points[0], threads);
+        assert_eq!(on(5) - on(1), 4 * (THREAD_BYTES + 65 * BUCKET_BYTES));
+        assert_eq!(on(1) - estimate(&["nodes=10"]), 65 * RESULT_BYTES, "the second point's result");
+    }
+}

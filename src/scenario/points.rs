@@ -1,0 +1,200 @@
+//! The points of a scenario: every approach at every size, and the checks that concern both.
+
+use super::options::{self, Options};
+use super::problem::{Draft, Place};
+use super::quantity::{count_text, span_text};
+use super::reader::{Field, Reader, SPAN_MAX, Section};
+use super::tiers::{Tiers, tiers};
+use super::{Approach, Point};
+use crate::contract::{NodeType, Population, SimSpan};
+
+/// The largest network: node numbers have 32 bits.
+pub(super) const NODES_MAX: u32 = 4_000_000_000;
+const NODES_MIN: u32 = 2;
+/// Sizes of one scenario.
+const SIZES_MAX: usize = 64;
+/// Buckets of a point's timeline: bounds what a result holds.
+const BUCKETS_MAX: u64 = 100_000;
+const TIMELINE_MIN: SimSpan = SimSpan::from_millis(1);
+
+/// A number of nodes and where it is written.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Size {
+    pub(super) count: u32,
+    pub(super) at: Place,
+}
+
+/// All that the points are made of.
+#[derive(Debug)]
+pub(super) struct Axes {
+    sizes: Vec<Size>,
+    /// Numbers of [`Approach::NAMES`].
+    approaches: Vec<(usize, Place)>,
+    pub(super) timeline: Field<SimSpan>,
+    tiers: Tiers,
+    options: [Options; 5],
+}
+
+/// Reads everything that the points are made of.
+pub(super) fn axes(reader: &mut Reader, root: &Section<'_>) -> Axes {
+    Axes {
+        sizes: sizes(reader, root),
+        approaches: approaches(reader, root),
+        timeline: reader
+            .field(root, "timeline", SimSpan::from_secs(1), |reader, value| reader.span(value, TIMELINE_MIN, SPAN_MAX)),
+        tiers: tiers(reader, root),
+        options: options::all(reader, root),
+    }
+}
+
+fn sizes(reader: &mut Reader, root: &Section<'_>) -> Vec<Size> {
+    let mut sizes: Vec<Size> = Vec::new();
+    let Some(entry) = root.get("nodes") else {
+        reader.missing("nodes", "add nodes = \"1K\", or a list of sizes");
+        return sizes;
+    };
+    for value in reader.items(&entry.value, "sizes", SIZES_MAX) {
+        let Some(count) = reader.count_u32(value, NODES_MIN, NODES_MAX) else { continue };
+        if sizes.iter().any(|size| size.count == count) {
+            let title = format!("{} nodes stand in the list for the second time", count_text(u64::from(count)));
+            reader.report(Draft::new(value.at, title, "remove it"));
+            continue;
+        }
+        sizes.push(Size { count, at: value.at });
+    }
+    sizes
+}
+
+fn approaches(reader: &mut Reader, root: &Section<'_>) -> Vec<(usize, Place)> {
+    let mut approaches: Vec<(usize, Place)> = Vec::new();
+    let Some(entry) = root.get("approaches") else {
+        let names = Approach::NAMES.map(|name| format!("\"{name}\"")).join(", ");
+        reader.missing("approaches", &format!("add approaches = [...] with any of {names}"));
+        return approaches;
+    };
+    for value in reader.items(&entry.value, "approaches", Approach::NAMES.len()) {
+        let Some(index) = reader.choice(value, "an approach", &Approach::NAMES) else { continue };
+        if approaches.iter().any(|(other, _)| *other == index) {
+            let title = format!("{} stands in the list for the second time", Approach::NAMES[index]);
+            reader.report(Draft::new(value.at, title, "remove it"));
+            continue;
+        }
+        approaches.push((index, value.at));
+    }
+    approaches
+}
+
+impl Axes {
+    /// Every approach at every size. What does not go together is reported and left out.
+    pub(super) fn points(&self, reader: &mut Reader, loss: Field<f64>) -> Vec<Point> {
+        let tiered = self.approaches.iter().any(|(index, _)| is_tiered(*index));
+        let populations: Vec<Option<Population>> =
+            self.sizes.iter().map(|size| tiered.then(|| self.tiers.population(reader, *size)).flatten()).collect();
+        let mut points = Vec::new();
+        for &(index, at) in &self.approaches {
+            let options = &self.options[index];
+            let times = self.times(reader, index, at);
+            if index == FULL_MESH {
+                self.check_counted(reader, loss);
+            }
+            for (size, tiers) in self.sizes.iter().zip(&populations) {
+                let population = match is_tiered(index) {
+                    true => *tiers,
+                    false => Some(Population::flat(size.count)),
+                };
+                let Some(population) = population else { continue };
+                if is_tiered(index) {
+                    check_links(reader, options, population, *size);
+                }
+                if has_fanout(index) {
+                    check_fanout(reader, options.fanout, index, *size);
+                }
+                if let (Some(approach), Some((warmup, measure))) = (options.approach(index), times) {
+                    points.push(Point { approach, population, warmup, measure });
+                }
+            }
+        }
+        points
+    }
+
+    /// How long approach `index` warms up and is measured.
+    fn times(&self, reader: &mut Reader, index: usize, at: Place) -> Option<(SimSpan, SimSpan)> {
+        let options = &self.options[index];
+        let (warmup, measure) = (options.warmup.value?, options.measure.value?);
+        let timeline = self.timeline.value?;
+        let total = warmup + measure;
+        let buckets = total.as_nanos().div_ceil(timeline.as_nanos().max(1));
+        if buckets <= BUCKETS_MAX {
+            return Some((warmup, measure));
+        }
+        let title = format!(
+            "{} of {} make {} timeline buckets of {}",
+            Approach::NAMES[index],
+            span_text(total),
+            count_text(buckets),
+            span_text(timeline),
+        );
+        let millis = total.as_nanos().div_ceil(BUCKETS_MAX).div_ceil(1_000_000);
+        let enough = span_text(SimSpan::from_millis(millis));
+        let at = options.measure.at.or(options.warmup.at).or(self.timeline.at).unwrap_or(at);
+        let draft = Draft::new(at, title, format!("measure for less, or write timeline = \"{enough}\""));
+        reader.report(
+            draft.help(format!("warm-up and measurement together may have {} buckets", count_text(BUCKETS_MAX))),
+        );
+        None
+    }
+
+    /// Refuses losses in full meshes that are counted rather than run; one problem, however many sizes.
+    fn check_counted(&self, reader: &mut Reader, loss: Field<f64>) {
+        let (Some(loss), Some(at)) = (loss.value, loss.at) else { return };
+        let Some(event_nodes_max) = self.options[FULL_MESH].event_nodes_max.value else { return };
+        let counted = self.sizes.iter().find(|size| size.count > event_nodes_max);
+        if let Some(size) = counted.filter(|_| loss > 0.0) {
+            let title = format!("a full mesh of {} nodes cannot lose messages", count_text(u64::from(size.count)));
+            let draft = Draft::new(at, title, "set network.loss = 0, or raise event_nodes_max");
+            let limit = count_text(u64::from(event_nodes_max));
+            reader.report(draft.help(format!(
+                "above {limit} nodes (event_nodes_max) a full mesh is counted, and counted cannot draw n(n-1) losses"
+            )));
+        }
+    }
+}
+
+const FULL_MESH: usize = 0;
+
+/// Whether approach `index` has tiers; the others are flat.
+fn is_tiered(index: usize) -> bool {
+    matches!(Approach::NAMES[index], "hierarchical" | "gossip")
+}
+
+fn has_fanout(index: usize) -> bool {
+    matches!(Approach::NAMES[index], "gossip" | "flat-gossip")
+}
+
+/// A node cannot have more parents than there are nodes in the tier above.
+fn check_links(reader: &mut Reader, options: &Options, population: Population, size: Size) {
+    let rules = [
+        ("super_parents", options.super_parents, NodeType::SuperNode),
+        ("light_parents", options.light_parents, NodeType::FullNode),
+    ];
+    for (key, parents, above) in rules {
+        let count = population.count(above);
+        let Some(wanted) = parents.value.filter(|wanted| *wanted > count) else { continue };
+        let title = format!(
+            "for {} nodes there are {} {above} nodes, fewer than {key} = {wanted}",
+            count_text(u64::from(size.count)),
+            count_text(u64::from(count)),
+        );
+        let label = format!("write {key} = {count} or less, or more {above} nodes under [tiers]");
+        reader.report(Draft::new(parents.at.unwrap_or(size.at), title, label));
+    }
+}
+
+/// A node cannot gossip to more nodes than there are others.
+fn check_fanout(reader: &mut Reader, fanout: Field<u32>, index: usize, size: Size) {
+    let Some(wanted) = fanout.value.filter(|fanout| *fanout >= size.count) else { return };
+    let name = Approach::NAMES[index];
+    let title = format!("{name} with fanout {wanted} needs more than {} nodes", count_text(u64::from(size.count)));
+    let label = format!("write fanout = {} or less under [approach.{name}], or more nodes", size.count - 1);
+    reader.report(Draft::new(fanout.at.unwrap_or(size.at), title, label));
+}

@@ -1,0 +1,11 @@
+//! Who is connected to whom: compact adjacency, and the generators that fill it.
+
+mod graph;
+mod incoming;
+mod random;
+mod tiers;
+
+pub use graph::{Graph, Link};
+pub use incoming::Incoming;
+pub use random::distinct_peers;
+pub use tiers::TierDegrees;
