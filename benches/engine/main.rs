@@ -22,7 +22,7 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::Parser;
-use qnetsim::contract::{Domain, Population, RandomKey, SimSpan, SimTime};
+use qnetsim::contract::{CoarseTime, Domain, Population, RandomKey, SimSpan, SimTime};
 use qnetsim::engine::{Delay, NetworkModel, Settings, Simulation};
 use qnetsim::metrics::peak_memory;
 use qnetsim::protocols::heartbeat::Heartbeat;
@@ -115,8 +115,8 @@ fn qnetsim_heartbeat(nodes: u32, threads: usize) -> Figures {
 }
 
 /// Links that were heard of at least once.
-fn heard(times: &[SimTime]) -> u64 {
-    times.iter().filter(|&&time| time > SimTime::ZERO).count() as u64
+fn heard(times: &[CoarseTime]) -> u64 {
+    times.iter().filter(|&&time| time > CoarseTime::NEVER).count() as u64
 }
 
 fn naive(workload: &str, nodes: u32) -> Figures {

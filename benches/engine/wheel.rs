@@ -95,7 +95,8 @@ pub(crate) fn heartbeat(nodes: u32) -> Figures {
             next[peer as usize] - 1
         })
         .collect();
-    let mut last_heard = vec![0u64; links];
+    // In ticks of a slot, as the engine's protocol keeps it.
+    let mut last_heard = vec![0u32; links];
     let mut ring: Vec<Vec<(u64, u32)>> = vec![Vec::new(); RING];
     // Timers fire in the order of their phases, interval after interval: a sorted list is all the queue they need.
     let mut timers: Vec<(u64, u32)> = (0..nodes).map(|node| (random.below(INTERVAL.as_nanos()), node)).collect();
@@ -109,7 +110,7 @@ pub(crate) fn heartbeat(nodes: u32) -> Figures {
         due.sort_unstable();
         events += due.len() as u64;
         for &(time, slot) in &due {
-            last_heard[slot as usize] = time;
+            last_heard[slot as usize] = (time >> SLOT_LOG2) as u32;
         }
         due.clear();
         while timers[timer].0 + round * INTERVAL.as_nanos() < end {

@@ -8,19 +8,112 @@ use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 const HUGE_PAGE: usize = 2 << 20;
 const CACHE_LINE: usize = 64;
 
+/// A block of memory, given back when the last column that was cut from it is dropped.
+struct Memory {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+impl Memory {
+    /// A block of `bytes`, which must not be zero: aligned to a cache line, and from two mebibytes on to a huge page,
+    /// which it asks the system for (`madvise` on Linux). Memory that is not filled is not touched.
+    fn new(bytes: usize) -> Self {
+        let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
+        let layout = Layout::from_size_align(bytes, align).expect("a column fits the address space");
+        assert!(bytes > 0, "a block of memory has some size");
+        #[allow(unsafe_code, reason = "only the allocator aligns to huge pages")]
+        // SAFETY: the layout has a size.
+        let start = unsafe { alloc(layout) };
+        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
+        if align == HUGE_PAGE {
+            advise_huge_pages(start.as_ptr(), bytes);
+        }
+        Memory { start, layout }
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        #[allow(unsafe_code, reason = "gives back what `new` allocated")]
+        // SAFETY: the memory was allocated with this very layout, and no column of it is left.
+        unsafe {
+            dealloc(self.start.as_ptr(), self.layout);
+        }
+    }
+}
+
+#[allow(unsafe_code, reason = "a block of memory is only an address until a column makes something of it")]
+// SAFETY: nothing is read or written through a `Memory`; it can be dropped in any thread.
+unsafe impl Send for Memory {}
+#[allow(unsafe_code, reason = "as above")]
+// SAFETY: as above.
+unsafe impl Sync for Memory {}
+
+/// Memory from which many small columns are cut, so that they stand together on huge pages.
+///
+/// ```
+/// use qnetsim::contract::Slab;
+/// let mut slab = Slab::new(1_000);
+/// let mut column = slab.cut::<u64>(100).expect("800 bytes are left");
+/// column.push(7);
+/// assert!(slab.cut::<u64>(100).is_none(), "less than 200 bytes are left");
+/// ```
+pub struct Slab {
+    memory: Arc<Memory>,
+    used: usize,
+}
+
+impl Slab {
+    /// A slab of `bytes`, at least one.
+    ///
+    /// # Panics
+    /// If that exceeds the address space.
+    pub fn new(bytes: usize) -> Self {
+        Slab { memory: Arc::new(Memory::new(bytes.max(1))), used: 0 }
+    }
+
+    /// Asks the system for all the memory of the slab at once, which is cheaper than a page at a time as it is touched.
+    /// Does nothing where that cannot be done.
+    pub fn populate(&self) {
+        populate(self.memory.start.as_ptr(), self.memory.layout.size());
+    }
+
+    /// An empty column with room for `capacity` values, aligned to a cache line; `None` if there is no room for it.
+    pub fn cut<T: Copy>(&mut self, capacity: usize) -> Option<Column<T>> {
+        const { assert!(size_of::<T>() > 0 && align_of::<T>() <= CACHE_LINE) }
+        let bytes = capacity.checked_mul(size_of::<T>())?.checked_next_multiple_of(CACHE_LINE)?;
+        if bytes > self.memory.layout.size() - self.used {
+            return None;
+        }
+        #[allow(unsafe_code, reason = "the part of the slab that is not given away yet")]
+        // SAFETY: `used` does not exceed the size of the allocation.
+        let values = unsafe { self.memory.start.add(self.used) }.cast();
+        self.used += bytes;
+        Some(Column { values, len: 0, capacity, _memory: Some(Arc::clone(&self.memory)) })
+    }
+}
+
+impl fmt::Debug for Slab {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Slab({} of {} bytes used)", self.used, self.memory.layout.size())
+    }
+}
+
 /// An array of plain values with a capacity that is fixed when it is made.
 ///
-/// Aligned to a cache line, and from two mebibytes on to a huge page, which it asks the system for (`madvise` on
-/// Linux). Memory that is not filled is not touched.
+/// Aligned to a cache line, and from two mebibytes on to a huge page. Memory that is not filled is not touched.
 pub struct Column<T: Copy> {
     /// The first `len` of `capacity` values are initialised. Dangling if `capacity` is zero.
     values: NonNull<T>,
     len: usize,
     capacity: usize,
+    /// Keeps the place of the values, which no other column overlaps. `None` if `capacity` is zero.
+    _memory: Option<Arc<Memory>>,
 }
 
 impl<T: Copy> Column<T> {
@@ -29,25 +122,11 @@ impl<T: Copy> Column<T> {
     /// # Panics
     /// If the size exceeds the address space, or `T` has no size.
     pub fn with_capacity(capacity: usize) -> Self {
-        const { assert!(size_of::<T>() > 0, "a column needs values of some size") }
         if capacity == 0 {
-            return Column { values: NonNull::dangling(), len: 0, capacity: 0 };
+            return Column { values: NonNull::dangling(), len: 0, capacity: 0, _memory: None };
         }
-        let layout = Self::layout(capacity);
-        #[allow(unsafe_code, reason = "only the allocator aligns to huge pages")]
-        // SAFETY: the layout has a size, because neither the capacity nor the size of a value is zero.
-        let memory = unsafe { alloc(layout) };
-        let Some(values) = NonNull::new(memory.cast::<T>()) else { handle_alloc_error(layout) };
-        if layout.align() == HUGE_PAGE {
-            advise_huge_pages(memory, layout.size());
-        }
-        Column { values, len: 0, capacity }
-    }
-
-    fn layout(capacity: usize) -> Layout {
-        let bytes = capacity.checked_mul(size_of::<T>()).expect("a column fits the address space");
-        let align = if bytes >= HUGE_PAGE { HUGE_PAGE } else { CACHE_LINE };
-        Layout::from_size_align(bytes, align.max(align_of::<T>())).expect("a column fits the address space")
+        let bytes = capacity.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_next_multiple_of(CACHE_LINE));
+        Slab::new(bytes.expect("a column fits the address space")).cut(capacity).expect("the slab is for this column")
     }
 
     /// A column of `len` times `value`.
@@ -95,6 +174,11 @@ impl<T: Copy> Column<T> {
         self.len = 0;
     }
 
+    /// Keeps the first `len` values.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+
     /// Keeps the values that `keep` says, in their order.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         let mut kept = 0;
@@ -126,18 +210,6 @@ impl<T: Copy> Column<T> {
     }
 }
 
-impl<T: Copy> Drop for Column<T> {
-    fn drop(&mut self) {
-        if self.capacity > 0 {
-            #[allow(unsafe_code, reason = "gives back what `with_capacity` allocated")]
-            // SAFETY: the memory was allocated with this very layout, and `Copy` values need no drop.
-            unsafe {
-                dealloc(self.values.as_ptr().cast(), Self::layout(self.capacity));
-            }
-        }
-    }
-}
-
 impl<T: Copy> Deref for Column<T> {
     type Target = [T];
     #[inline(always)]
@@ -158,7 +230,7 @@ impl<T: Copy> DerefMut for Column<T> {
 }
 
 #[allow(unsafe_code, reason = "a column owns its values, as a vector does")]
-// SAFETY: as for `Vec<T>`: the pointer is owned, and access follows the borrows of the column.
+// SAFETY: as for `Vec<T>`: nobody else refers to the values, and access follows the borrows of the column.
 unsafe impl<T: Copy + Send> Send for Column<T> {}
 #[allow(unsafe_code, reason = "a column owns its values, as a vector does")]
 // SAFETY: as above.
@@ -199,6 +271,26 @@ fn advise_huge_pages(memory: *mut u8, len: usize) {
     // hold. Failure (a kernel without huge pages) is as good as success.
     unsafe {
         libc::madvise(memory.cast(), len, libc::MADV_HUGEPAGE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (memory, len);
+}
+
+/// Has the pages that lie inside an allocation backed by memory.
+#[allow(unsafe_code, reason = "madvise has no safe form; MADV_POPULATE_WRITE leaves the contents alone")]
+fn populate(memory: *mut u8, len: usize) {
+    #[cfg(target_os = "linux")]
+    {
+        const PAGE: usize = 4096;
+        let before = memory.align_offset(PAGE);
+        let inside = len.saturating_sub(before) / PAGE * PAGE;
+        if inside > 0 {
+            // SAFETY: the pages lie inside one allocation of ours, and the advice changes whether they are backed yet,
+            // not what they hold. Failure (an older kernel, larger pages) means that they are backed when touched.
+            unsafe {
+                libc::madvise(memory.wrapping_add(before).cast(), inside, libc::MADV_POPULATE_WRITE);
+            }
+        }
     }
     #[cfg(not(target_os = "linux"))]
     let _ = (memory, len);

@@ -9,8 +9,8 @@ mod protocol;
 mod random;
 mod time;
 
-pub use column::{Column, prefetch};
+pub use column::{Column, Slab, prefetch};
 pub use node::{Here, Key256, NodeId, NodeType, Nodes, Population};
 pub use protocol::{Effects, Protocol};
 pub use random::{Domain, RandomKey, Stream, scale_word};
-pub use time::{SimSpan, SimTime};
+pub use time::{CoarseTime, SimSpan, SimTime};

@@ -32,10 +32,8 @@ pub enum Domain {
 #[derive(Clone, Copy, Debug)]
 pub struct RandomKey {
     offset: u64,
-    whitening: u64,
+    gamma: u64,
 }
-
-const GOLDEN_GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Stafford's mix 13: a bijection whose every output bit depends on every input bit.
 #[inline(always)]
@@ -45,19 +43,32 @@ const fn mix(mut z: u64) -> u64 {
     z ^ (z >> 31)
 }
 
+/// An odd number whose bits change at least 24 times along the word, as increments of SplitMix64 should.
+fn gamma_of(word: u64) -> u64 {
+    let gamma = word | 1;
+    if (gamma ^ (gamma >> 1)).count_ones() < 24 { gamma ^ 0xaaaa_aaaa_aaaa_aaaa } else { gamma }
+}
+
 impl RandomKey {
     /// The key of `domain` in a run seeded with `seed`.
     pub fn new(seed: u64, domain: Domain) -> Self {
         let mut chacha = ChaCha8Rng::seed_from_u64(seed);
         chacha.set_stream(domain as u64);
-        RandomKey { offset: chacha.next_u64(), whitening: chacha.next_u64() }
+        RandomKey { offset: chacha.next_u64(), gamma: gamma_of(chacha.next_u64()) }
     }
 
     /// The draw of `(entity, counter)`: 64 uniform bits.
     #[inline(always)]
     pub fn word(&self, entity: NodeId, counter: u32) -> u64 {
-        let index = (u64::from(entity) << 32 | u64::from(counter)) ^ self.whitening;
-        mix(index.wrapping_mul(GOLDEN_GAMMA).wrapping_add(self.offset))
+        let index = u64::from(entity) << 32 | u64::from(counter);
+        mix(index.wrapping_mul(self.gamma).wrapping_add(self.offset))
+    }
+
+    /// The draws of `(entity, counter)`, `(entity, counter + 1)` and so on, each as [`RandomKey::word`] gives it.
+    #[inline(always)]
+    pub fn draws(&self, entity: NodeId, counter: u32) -> Stream {
+        let before = (u64::from(entity) << 32 | u64::from(counter)).wrapping_sub(1);
+        Stream { state: before.wrapping_mul(self.gamma).wrapping_add(self.offset), gamma: self.gamma }
     }
 
     /// An endless stream of draws for `(entity, counter)`.
@@ -190,7 +201,7 @@ mod tests {
         assert_eq!(drawn, PINNED, "a change here changes every result");
     }
 
-    const PINNED: [u64; 3] = [9_582_585_087_040_614_194, 16_934_861_522_684_270_749, 111];
+    const PINNED: [u64; 3] = [11_885_547_584_718_247_779, 8_314_345_222_280_755_893, 507];
 
     #[test]
     fn bounded_draws_stay_in_bounds_and_reach_all_of_them() {

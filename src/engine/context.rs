@@ -61,6 +61,29 @@ pub(super) struct Meter {
     pub(super) received: u64,
 }
 
+/// What a node sends in one go. Counters stay in registers from one message to the next.
+struct Sent {
+    /// Kind and length, without headers, of the messages that are not counted yet.
+    kind: usize,
+    bytes: u64,
+    /// The sequence number of the first of them, and how many of them are lost.
+    counted: u32,
+    lost: u32,
+    /// The sequence number of the next message, and the draws for its delay and for those after it.
+    sequence: u32,
+    draws: Stream,
+    /// Whether messages may be lost, or their delays are recorded.
+    watched: bool,
+}
+
+#[cold]
+#[inline(never)]
+fn refuse_receiver(from: NodeId, to: NodeId) -> ! {
+    panic!("node {from} sends to node {to}: itself, or nobody");
+}
+
+const TOO_MANY_EFFECTS: &str = "a node has fewer than 2^32 effects";
+
 /// The effects of the nodes of one partition in one window.
 pub(super) struct Context<'a, P: Protocol, N> {
     pub(super) shared: &'a Shared<'a, P, N>,
@@ -95,7 +118,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         let bytes = u64::from(self.shared.protocol.wire_len(message, payload));
         let kind = self.shared.protocol.kind(message);
         self.tally.add(row(self.slice, Flow::Received, self.here.node_type), kind, 1, bytes);
-        if self.plan.measured[self.slice & 1] && !self.meters.is_empty() {
+        if !self.meters.is_empty() && self.is_measured() {
             self.meters[self.here.index].received += bytes + u64::from(self.shared.header);
         }
     }
@@ -104,32 +127,41 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
     fn next_sequence(&mut self) -> u32 {
         let counter = &mut self.sequences[self.here.index];
         let sequence = *counter;
-        *counter = sequence.checked_add(1).expect("a node has at most 2^32 effects");
+        *counter = sequence.checked_add(1).expect(TOO_MANY_EFFECTS);
         sequence
     }
 
-    /// Counts a message that is sent now and draws its fate: its window and what is queued, or `None` if it never
-    /// arrives.
+    /// Draws the fate of a message that is sent now and notes it in `sent`: its window and what is queued, or `None` if
+    /// it never arrives.
     #[inline(always)]
-    fn depart(&mut self, to: NodeId, message: P::Message, payload: usize) -> Option<(u64, Event<P::Message>)> {
-        let sequence = self.next_sequence();
+    fn depart(
+        &mut self,
+        sent: &mut Sent,
+        to: NodeId,
+        message: P::Message,
+        payload: usize,
+    ) -> Option<(u64, Event<P::Message>)> {
         let shared = self.shared;
         let from = self.here.id;
-        assert!(to != from && to < shared.population.total(), "node {from} sends to node {to}: itself, or nobody");
+        if to == from || to >= shared.population.total() {
+            refuse_receiver(from, to);
+        }
         let bytes = u64::from(shared.protocol.wire_len(&message, payload));
         let kind = shared.protocol.kind(&message);
-        self.tally.add(row(self.slice, Flow::Sent, self.here.node_type), kind, 1, bytes);
-        let delay = shared.network.delay(from, to, shared.latency_key.word(from, sequence)).as_nanos();
-        // One test for all that most runs do without.
-        if (self.plan.measured[self.slice & 1] || shared.loss_threshold > 0)
-            && !self.watch_departure(sequence, kind, bytes, delay)
-        {
+        if (kind, bytes) != (sent.kind, sent.bytes) {
+            self.count(sent);
+            (sent.kind, sent.bytes) = (kind, bytes);
+        }
+        let sequence = sent.sequence;
+        sent.sequence = sequence.wrapping_add(1);
+        let delay = shared.network.delay(from, to, sent.draws.word()).as_nanos();
+        if sent.watched && !self.watch(sequence, kind, bytes, delay) {
+            sent.lost += 1;
             return None;
         }
-        self.tally.queued[kind % KINDS_MAX] += 1;
-        let arrival = self.now.saturating_add(delay);
-        if arrival == u64::MAX {
-            // No run goes on so far, so the message stays under way for ever.
+        let arrival = self.now.wrapping_add(delay);
+        if arrival.wrapping_add(1) <= self.now {
+            // At the end of time or later. No run goes on so far, so the message stays under way for ever.
             return None;
         }
         let offset = shared.windows.offset(arrival);
@@ -137,23 +169,72 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         Some((shared.windows.of(arrival), Event { offset, index, from, sequence, message }))
     }
 
-    /// Meters a message, draws whether it is lost, and records its delay if not. Returns whether it is on its way.
+    /// Draws whether a message is lost, and records its delay if not. Returns whether it is on its way.
     #[inline(never)]
-    fn watch_departure(&mut self, sequence: u32, kind: usize, bytes: u64, delay: u64) -> bool {
+    fn watch(&mut self, sequence: u32, kind: usize, bytes: u64, delay: u64) -> bool {
         let shared = self.shared;
-        let measured = self.plan.measured[self.slice & 1];
-        if measured && !self.meters.is_empty() {
-            self.meters[self.here.index].sent += bytes + u64::from(shared.header);
-        }
         if shared.loss_threshold > 0 && shared.loss_key.word(self.here.id, sequence) < shared.loss_threshold {
             self.tally.add(row(self.slice, Flow::Lost, self.here.node_type), kind, 1, bytes);
             return false;
         }
-        if measured && let Some(delays) = self.tally.delays.get_mut(kind) {
+        if self.is_measured()
+            && let Some(delays) = self.tally.delays.get_mut(kind)
+        {
             // Not `saturating_record`, which clamps to the range of the histogram instead of growing it.
             delays.record(delay).expect("a histogram that grows takes every delay");
         }
         true
+    }
+
+    /// Whether the slice of time of the current event is measured.
+    #[inline(always)]
+    fn is_measured(&self) -> bool {
+        self.plan.measured[self.slice & 1]
+    }
+
+    /// What the current node sends from now on: nothing yet.
+    #[inline(always)]
+    fn nothing_sent(&self) -> Sent {
+        let delays_recorded = self.is_measured() && !self.tally.delays.is_empty();
+        let sequence = self.sequences[self.here.index];
+        Sent {
+            kind: KINDS_MAX,
+            bytes: 0,
+            counted: sequence,
+            lost: 0,
+            sequence,
+            draws: self.shared.latency_key.draws(self.here.id, sequence),
+            watched: self.shared.loss_threshold > 0 || delays_recorded,
+        }
+    }
+
+    /// Counts the messages of `sent` that are not counted yet.
+    #[inline(always)]
+    fn count(&mut self, sent: &mut Sent) {
+        if sent.sequence != sent.counted {
+            self.count_sent(sent.kind, sent.bytes, sent.sequence.wrapping_sub(sent.counted), sent.lost);
+            (sent.counted, sent.lost) = (sent.sequence, 0);
+        }
+    }
+
+    /// Counts so many messages of the current node, and those of them that are lost.
+    #[inline(never)]
+    fn count_sent(&mut self, kind: usize, bytes_each: u64, messages: u32, lost: u32) {
+        let (messages, bytes) = (u64::from(messages), u64::from(messages) * bytes_each);
+        self.tally.add(row(self.slice, Flow::Sent, self.here.node_type), kind, messages, bytes);
+        self.tally.queued[kind % KINDS_MAX] += messages as i64 - i64::from(lost);
+        if !self.meters.is_empty() && self.is_measured() {
+            self.meters[self.here.index].sent += bytes + messages * u64::from(self.shared.header);
+        }
+    }
+
+    /// Counts the last messages of `sent` and takes their sequence numbers.
+    #[inline(always)]
+    fn settle(&mut self, mut sent: Sent) {
+        self.count(&mut sent);
+        let counter = &mut self.sequences[self.here.index];
+        assert!(sent.sequence >= *counter, "{TOO_MANY_EFFECTS}");
+        *counter = sent.sequence;
     }
 
     fn broadcast_counted(&mut self, message: &P::Message) {
@@ -167,7 +248,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             let receivers = u64::from(shared.population.count(node_type)) - u64::from(node_type == own_type);
             self.tally.add(row(self.slice, Flow::Received, node_type), kind, receivers, receivers * bytes);
         }
-        if !self.meters.is_empty() && self.plan.measured[self.slice & 1] {
+        if !self.meters.is_empty() && self.is_measured() {
             let wire = bytes + u64::from(shared.header);
             let meter = &mut self.meters[self.here.index];
             meter.sent += others * wire;
@@ -186,16 +267,27 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
 
     #[inline(always)]
     fn send(&mut self, to: NodeId, message: P::Message) {
-        if let Some((window, event)) = self.depart(to, message, 0) {
-            self.outbox.push(self.plan.window, window, to, event);
+        self.send_each(std::iter::once((to, message)));
+    }
+
+    #[inline(always)]
+    fn send_each(&mut self, messages: impl Iterator<Item = (NodeId, P::Message)>) {
+        let mut sent = self.nothing_sent();
+        for (to, message) in messages {
+            if let Some((window, event)) = self.depart(&mut sent, to, message, 0) {
+                self.outbox.push(self.plan.window, window, to, event);
+            }
         }
+        self.settle(sent);
     }
 
     fn send_payload(&mut self, to: NodeId, message: P::Message, payload: &[u8]) {
         assert!(payload.len() <= DATAGRAM_MAX, "a payload of {} bytes does not fit a datagram", payload.len());
-        if let Some((window, event)) = self.depart(to, message, payload.len()) {
+        let mut sent = self.nothing_sent();
+        if let Some((window, event)) = self.depart(&mut sent, to, message, payload.len()) {
             self.outbox.push_parcel(self.plan.window, window, to, event, payload);
         }
+        self.settle(sent);
     }
 
     fn broadcast(&mut self, message: P::Message) {
@@ -206,9 +298,8 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
             }
             Broadcast::Delivered => {
                 let own = self.here.id;
-                for to in (0..self.shared.population.total()).filter(|&to| to != own) {
-                    self.send(to, message);
-                }
+                let others = (0..self.shared.population.total()).filter(|&to| to != own);
+                self.send_each(others.map(|to| (to, message)));
             }
         }
     }

@@ -1,5 +1,6 @@
 //! A lane: one thread's share of the partitions, with its outgoing messages and its counters.
 
+use super::clashes::Clashes;
 use super::context::{Shared, WindowPlan};
 use super::digest::Digest;
 use super::event::{Alarm, Event, Windows};
@@ -10,11 +11,10 @@ use super::side::{Parcels, SideQueue};
 use super::sorter::Sorter;
 use super::stream::{Pool, Stream};
 use super::tally::Tally;
-use crate::contract::{Column, NodeId, Protocol};
+use crate::contract::{NodeId, Protocol};
 
 /// Most windows that the ring of an outbox spans; messages further away wait in a list.
 const RING_MAX: u64 = 4096;
-
 /// The messages that a lane has sent and that are still under way, by window and by partition of the receiver.
 #[derive(Debug)]
 pub(super) struct Outbox<M: Copy> {
@@ -24,12 +24,14 @@ pub(super) struct Outbox<M: Copy> {
     occupied: Vec<bool>,
     partitions_log2: u32,
     partition_mask: u32,
+    /// How many windows after the current one the ring holds.
+    near: u64,
     /// Messages too far ahead for the ring, and the earliest of their windows.
     far: Vec<Far<M>>,
     far_next: Option<u64>,
     /// The largest index that a message was ever sent to, so that windows are sorted by as many bits as occur.
     index_max: u32,
-    chunks: Pool<Event<M>>,
+    pub(super) chunks: Pool<Event<M>>,
     free_parcels: Vec<Parcels<M>>,
 }
 
@@ -58,6 +60,7 @@ impl<M: Copy> Outbox<M> {
             occupied: vec![false; ring],
             partitions_log2,
             partition_mask: (1 << partitions_log2) - 1,
+            near: ring as u64 - 1,
             far: Vec::new(),
             far_next: None,
             index_max: 0,
@@ -66,27 +69,23 @@ impl<M: Copy> Outbox<M> {
         }
     }
 
-    fn ring(&self) -> u64 {
-        self.occupied.len() as u64
-    }
-
     fn row(&self, window: u64) -> usize {
-        (window & (self.ring() - 1)) as usize
+        window as usize & (self.occupied.len() - 1)
     }
 
-    /// The slot of messages to node `to` that are due in `window`, if the ring reaches so far from `current`.
-    ///
-    /// # Panics
-    /// If `window` is not after `current`: a deadline that is already missed.
+    /// The slot of messages to node `to` that are due in `window`, if the ring reaches so far from `current`. It does
+    /// not reach a window that is not after `current`, which is refused with those that are too far.
     #[inline(always)]
     fn slot(&self, current: u64, window: u64, to: NodeId) -> Option<usize> {
-        assert!(window > current, "a message undercuts the smallest delay that its network states");
+        let is_near = window.wrapping_sub(current).wrapping_sub(1) < self.near;
         let partition = u64::from(to & self.partition_mask);
-        let slot = ((window << self.partitions_log2) | partition) as usize & (self.slots.len() - 1);
-        (window - current < self.ring()).then_some(slot)
+        is_near.then_some(((window << self.partitions_log2) | partition) as usize & (self.slots.len() - 1))
     }
 
     /// Queues a message to node `to` that is due in `window`, while `current` is handled.
+    ///
+    /// # Panics
+    /// If `window` is not after `current`: a deadline that is already missed.
     #[inline(always)]
     pub(super) fn push(&mut self, current: u64, window: u64, to: NodeId, event: Event<M>) {
         // Before the far messages part from the others: they are due in a window that is sorted by this bound, too.
@@ -94,27 +93,30 @@ impl<M: Copy> Outbox<M> {
             self.index_max = event.index;
         }
         let Some(slot) = self.slot(current, window, to) else {
-            self.push_far(Far { window, to, event, payload: None });
+            self.push_far(current, Far { window, to, event, payload: None });
             return;
         };
-        if !self.slots[slot].stream.push(event) {
-            self.push_full(slot, event);
+        // Never handed to a function that is not inlined, or it would be put together in memory and then copied: a load
+        // that waits for several stores.
+        if !self.slots[slot].stream.try_push(event) {
+            self.extend(slot);
+            let pushed = self.slots[slot].stream.try_push(event);
+            debug_assert!(pushed, "there is room in a new chunk");
         }
     }
 
-    /// Adds a chunk to the stream of `slot`, which is full or empty, and queues the event there.
+    /// Adds a chunk to the stream of `slot`, which is full or empty.
     #[cold]
     #[inline(never)]
-    fn push_full(&mut self, slot: usize, event: Event<M>) {
-        let stream = &mut self.slots[slot].stream;
-        stream.extend(&mut self.chunks);
-        stream.push(event);
+    fn extend(&mut self, slot: usize) {
+        self.slots[slot].stream.extend(&mut self.chunks);
         self.occupied[slot >> self.partitions_log2] = true;
     }
 
     #[cold]
     #[inline(never)]
-    fn push_far(&mut self, far: Far<M>) {
+    fn push_far(&mut self, current: u64, far: Far<M>) {
+        assert!(far.window > current, "a message undercuts the smallest delay that its network states");
         self.far_next = self.far_next.into_iter().chain([far.window]).min();
         self.far.push(far);
     }
@@ -122,7 +124,7 @@ impl<M: Copy> Outbox<M> {
     /// As [`Outbox::push`], with a payload.
     pub(super) fn push_parcel(&mut self, current: u64, window: u64, to: NodeId, event: Event<M>, payload: &[u8]) {
         let Some(slot) = self.slot(current, window, to) else {
-            self.push_far(Far { window, to, event, payload: Some(payload.into()) });
+            self.push_far(current, Far { window, to, event, payload: Some(payload.into()) });
             return;
         };
         let free = &mut self.free_parcels;
@@ -167,17 +169,13 @@ impl<M: Copy> Outbox<M> {
     /// The first window after `current` with a message.
     fn next(&self, current: u64) -> Option<u64> {
         // Near the end of time there are no windows for all of the ring, and nothing is where they would be.
-        let ahead = (1..self.ring()).find(|ahead| self.occupied[self.row(current.wrapping_add(*ahead))]);
+        let ahead = (1..=self.near).find(|ahead| self.occupied[self.row(current.wrapping_add(*ahead))]);
         let in_ring = ahead.map(|ahead| current + ahead);
         in_ring.into_iter().chain(self.far_next).min()
     }
 
     pub(super) fn index_max(&self) -> u32 {
         self.index_max
-    }
-
-    pub(super) fn recycle(&mut self, chunk: Column<Event<M>>) {
-        self.chunks.give(chunk);
     }
 
     pub(super) fn recycle_parcels(&mut self, mut parcels: Parcels<M>) {
@@ -199,6 +197,7 @@ pub(super) struct Core<P: Protocol, O> {
     pub(super) alarms: Pool<Alarm<P::Timer>>,
     pub(super) side: SideQueue<P::Message, P::Timer>,
     pub(super) sorter: Sorter<Event<P::Message>>,
+    pub(super) clashes: Clashes,
     pub(super) digest: Digest,
     pub(super) probe: O,
 }
@@ -231,6 +230,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
                 alarms: Pool::new(),
                 side: SideQueue::new(windows.offset_bits()),
                 sorter: Sorter::new(windows.offset_bits()),
+                clashes: Clashes::default(),
                 digest: Digest::default(),
                 probe: O::default(),
             },
@@ -261,6 +261,11 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
     pub(super) fn bytes(&self, protocol: &P) -> usize {
         let core = &self.core;
         let partitions: usize = self.partitions.iter().map(|partition| partition.bytes(protocol)).sum();
-        partitions + core.outbox.bytes() + core.alarms.bytes() + core.side.bytes() + core.sorter.bytes()
+        partitions
+            + core.outbox.bytes()
+            + core.alarms.bytes()
+            + core.side.bytes()
+            + core.sorter.bytes()
+            + core.clashes.bytes()
     }
 }

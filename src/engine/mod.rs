@@ -8,6 +8,7 @@
 //! Within a node, events are handled in the order `(time, sender, sequence of the sender)`. Nothing else can be seen
 //! by a protocol, so threads and partitions cannot move a result.
 
+mod clashes;
 mod context;
 mod digest;
 mod event;

@@ -1,19 +1,34 @@
 //! A partition of the nodes: their columns, their timers, and the walk over the events of a window.
 
+use super::clashes::Clashes;
 use super::context::{Context, Meter, Shared, WindowPlan};
 use super::digest::Digest;
 use super::event::Event;
 use super::lane::Core;
 use super::network::Network;
 use super::probe::{Cause, Probe};
-use super::side::{Parcels, Side};
+use super::side::{Parcels, Side, SideEvent};
 use super::sorter::{Keyed, Sorter};
 use super::tally::KINDS_MAX;
 use super::wheel::TimerWheel;
 use crate::contract::{Column, Effects, NodeType, Nodes, Protocol, prefetch};
 
-/// How many events ahead of the one at work state is prefetched: some more than the loads a core keeps in flight.
-const PREFETCH_AHEAD: usize = 16;
+/// Events whose state is prefetched at a time. In bursts, because a load that misses the TLB as well waits for one of a
+/// few page walkers, and only loads that follow each other closely wait at the same time.
+const BURST: usize = 16;
+
+/// The events to prefetch for before that at `position` is handled: none, or the next burst; at first, two.
+#[inline(always)]
+fn burst<E>(events: &[E], position: usize) -> &[E] {
+    if !position.is_multiple_of(BURST) {
+        return &[];
+    }
+    let start = if position == 0 { 0 } else { events.len().min(position + BURST) };
+    &events[start..events.len().min(position + 2 * BURST)]
+}
+
+/// A window with fewer events than one for so many nodes is sparse: hardly any node has two.
+const SPARSE_NODES_PER_EVENT: u64 = 8;
 
 /// Messages for one partition in one window, as the lanes sent them: in no order.
 #[derive(Debug)]
@@ -25,6 +40,12 @@ pub(super) struct Inbox<M: Copy> {
 impl<M: Copy> Inbox<M> {
     pub(super) fn new() -> Self {
         Inbox { chunks: Vec::new(), parcels: Vec::new() }
+    }
+
+    /// How many messages there are.
+    pub(super) fn len(&self) -> usize {
+        let parcels = self.parcels.iter().map(|parcels| parcels.events.len());
+        self.chunks.iter().map(|chunk| chunk.len()).chain(parcels).sum()
     }
 
     /// Takes out what is due at `end_offset` or later, when the run ends there: it stays under way for ever.
@@ -84,7 +105,8 @@ impl<P: Protocol> Partition<P> {
             digest: &mut core.digest,
             probe: &mut core.probe,
             node_type: NodeType::SuperNode,
-            type_end: self.nodes.end_of(NodeType::SuperNode) as u32,
+            type_start: 0,
+            type_len: self.nodes.end_of(NodeType::SuperNode) as u32,
             handled: 0,
         }
     }
@@ -122,33 +144,72 @@ impl<P: Protocol> Partition<P> {
                 side.add_timer(alarm, offset, nodes);
             }
         });
-        if side.is_empty() && inbox.chunks.is_empty() && inbox.parcels.is_empty() {
-            return;
-        }
         if plan.end_offset < u32::MAX {
             inbox.cut(plan.end_offset);
         }
-        unqueue(inbox, core, shared);
         core.side.add_parcels(&inbox.parcels);
-        core.side.sort();
-        core.digest.start_window();
-        // Taken out, because the walk borrows the rest of the core.
-        let offset_bits = shared.windows.offset_bits();
-        let mut sorter = std::mem::replace(&mut core.sorter, Sorter::new(offset_bits));
-        let groups = sorter.load(&mut inbox.chunks, plan.index_max, |chunk| core.outbox.recycle(chunk));
-        let mut walk = self.open(shared, plan, core);
-        walk.prefetch_sides();
-        for group in 0..groups {
-            walk.handle(sorter.group(&inbox.chunks, group), &inbox.parcels);
+        // Parcels are among the side events now.
+        let events = inbox.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() + core.side.len();
+        if events > 0 {
+            unqueue(inbox, core, shared);
+            core.digest.start_window();
+            let is_sparse = events as u64 * SPARSE_NODES_PER_EVENT <= u64::from(plan.index_max);
+            if is_sparse {
+                self.run_lone(shared, plan, inbox, core, events);
+            }
+            self.run_sorted(shared, plan, inbox, core);
         }
-        let handled = walk.finish(&inbox.parcels);
-        core.tally.events += handled;
         for chunk in inbox.chunks.drain(..) {
-            core.outbox.recycle(chunk);
+            core.outbox.chunks.give(chunk);
         }
         for parcels in inbox.parcels.drain(..) {
             core.outbox.recycle_parcels(parcels);
         }
+    }
+
+    /// Handles the events of nodes that have no other in this window, in whatever order they come, and leaves the rest.
+    fn run_lone<N: Network, O: Probe>(
+        &mut self,
+        shared: &Shared<'_, P, N>,
+        plan: WindowPlan,
+        inbox: &mut Inbox<P::Message>,
+        core: &mut Core<P, O>,
+        events: usize,
+    ) {
+        // Taken out, because the walk borrows the rest of the core.
+        let mut clashes = std::mem::take(&mut core.clashes);
+        clashes.reset(events);
+        inbox.chunks.iter().flat_map(|chunk| chunk.iter()).for_each(|event| clashes.note(event.index));
+        core.side.indexes().for_each(|index| clashes.note(index));
+        core.side.set_lone_apart(&clashes);
+        let mut walk = self.open(shared, plan, core);
+        for chunk in &mut inbox.chunks {
+            walk.handle_lone(chunk, &clashes);
+        }
+        walk.handle_lone_sides(&inbox.parcels);
+        core.tally.events += walk.finish(&inbox.parcels);
+        core.clashes = clashes;
+    }
+
+    /// Handles the events that are left, node by node.
+    fn run_sorted<N: Network, O: Probe>(
+        &mut self,
+        shared: &Shared<'_, P, N>,
+        plan: WindowPlan,
+        inbox: &mut Inbox<P::Message>,
+        core: &mut Core<P, O>,
+    ) {
+        core.side.sort();
+        // Taken out, because the walk borrows the rest of the core.
+        let mut sorter = std::mem::replace(&mut core.sorter, Sorter::new(shared.windows.offset_bits()));
+        let index_bits = u32::BITS - plan.index_max.leading_zeros();
+        let groups = sorter.load(&mut inbox.chunks, index_bits, &mut core.outbox.chunks);
+        let mut walk = self.open(shared, plan, core);
+        for group in 0..groups {
+            let events = sorter.group(group, &mut walk.fx.outbox.chunks);
+            walk.handle(events, &inbox.parcels);
+        }
+        core.tally.events += walk.finish(&inbox.parcels);
         core.sorter = sorter;
     }
 }
@@ -177,9 +238,11 @@ struct Walk<'a, P: Protocol, N, O> {
     fx: Context<'a, P, N>,
     digest: &'a mut Digest,
     probe: &'a mut O,
-    /// The type of the node at work, and the first index of a later type: nodes are ordered by type.
+    /// The type of the node at work, and the indexes of nodes of this type: nodes are ordered by type.
     node_type: NodeType,
-    type_end: u32,
+    type_start: u32,
+    type_len: u32,
+    /// Events handled so far.
     handled: u64,
 }
 
@@ -189,12 +252,9 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         // A copy on the stack, which the compiler can keep in registers.
         let mut digest = *self.digest;
         self.handled += events.len() as u64;
-        for event in &events[..events.len().min(PREFETCH_AHEAD)] {
-            self.prefetch_message(event.index as usize, &event.message);
-        }
         let mut side_key = self.fx.side.next_key(self.fx.here.index as u32);
         for (position, event) in events.iter().enumerate() {
-            if let Some(ahead) = events.get(position + PREFETCH_AHEAD) {
+            for ahead in burst(events, position) {
                 self.prefetch_message(ahead.index as usize, &ahead.message);
             }
             if side_key <= event.key() {
@@ -212,6 +272,47 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         *self.digest = digest;
     }
 
+    /// Handles the events of `chunk` whose nodes have no other, and leaves the others in it.
+    fn handle_lone(&mut self, chunk: &mut Column<Event<P::Message>>, clashes: &Clashes) {
+        let mut digest = *self.digest;
+        let mut kept = 0;
+        for position in 0..chunk.len() {
+            for ahead in burst(chunk, position) {
+                self.prefetch_message(ahead.index as usize, &ahead.message);
+            }
+            let event = chunk[position];
+            if clashes.is_clash(event.index) {
+                chunk[kept] = event;
+                kept += 1;
+                continue;
+            }
+            self.turn_to(event.index, event.offset);
+            self.handle_message(&mut digest, event.from, event.sequence, event.message, &[]);
+            if self.fx.side.has_pending() {
+                *self.digest = digest;
+                while self.handle_side(u64::MAX, u64::MAX, &[]) {}
+                digest = *self.digest;
+            }
+        }
+        *self.digest = digest;
+        self.handled += (chunk.len() - kept) as u64;
+        chunk.truncate(kept);
+    }
+
+    /// Handles the side events that were set apart.
+    fn handle_lone_sides(&mut self, parcels: &[Parcels<P::Message>]) {
+        let mut lone = std::mem::take(&mut self.fx.side.lone);
+        for (position, side) in lone.iter().enumerate() {
+            for ahead in burst(&lone, position) {
+                self.prefetch_side(ahead);
+            }
+            self.act(*side, parcels);
+            while self.handle_side(u64::MAX, u64::MAX, parcels) {}
+        }
+        lone.clear();
+        self.fx.side.lone = lone;
+    }
+
     /// Handles the side events that are left. Returns how many events were handled in all.
     fn finish(mut self, parcels: &[Parcels<P::Message>]) -> u64 {
         while self.handle_side(u64::MAX, u64::MAX, parcels) {}
@@ -221,9 +322,18 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
     /// Handles the next side event if it comes before the event with `key` and `tie`. Returns whether it did.
     fn handle_side(&mut self, key: u64, tie: u64, parcels: &[Parcels<P::Message>]) -> bool {
         let here = self.fx.here;
+        for ahead in burst(self.fx.side.listed(), self.fx.side.position()) {
+            self.prefetch_side(ahead);
+        }
         let Some(side) = self.fx.side.pop_before(key, tie, here.index as u32, here.id) else { return false };
+        self.act(side, parcels);
+        true
+    }
+
+    /// Handles a side event.
+    #[inline(always)]
+    fn act(&mut self, side: SideEvent<P::Message, P::Timer>, parcels: &[Parcels<P::Message>]) {
         self.handled += 1;
-        self.prefetch_side(PREFETCH_AHEAD - 1);
         self.turn_to(side.index(), side.key as u32);
         let (from, sequence) = ((side.tie >> 32) as u32, side.tie as u32);
         match side.what {
@@ -234,13 +344,12 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
                 self.fx.shared.protocol.handle_timer(self.state, here, timer, &mut self.fx);
             }
             Side::Parcel { message, source, start, len } => {
-                let bytes = &parcels[source as usize].bytes;
+                let payload = &parcels[source as usize].bytes[start as usize..][..len as usize];
                 let mut digest = *self.digest;
-                self.handle_message(&mut digest, from, sequence, message, &bytes[start as usize..][..len as usize]);
+                self.handle_message(&mut digest, from, sequence, message, payload);
                 *self.digest = digest;
             }
         }
-        true
     }
 
     #[inline(always)]
@@ -259,34 +368,30 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
 
     #[inline(always)]
     fn turn_to(&mut self, index: u32, offset: u32) {
-        if index >= self.type_end {
-            self.next_type(index);
+        if index.wrapping_sub(self.type_start) >= self.type_len {
+            self.change_type(index);
         }
         self.fx.turn_to(index, self.nodes.id(index as usize), self.node_type, offset);
     }
 
     #[cold]
-    fn next_type(&mut self, index: u32) {
+    fn change_type(&mut self, index: u32) {
         self.node_type = self.nodes.here(index as usize).node_type;
-        self.type_end = self.nodes.end_of(self.node_type) as u32;
-    }
-
-    fn prefetch_sides(&self) {
-        (0..PREFETCH_AHEAD).for_each(|distance| self.prefetch_side(distance));
+        let before = NodeType::ALL[..self.node_type as usize].last();
+        self.type_start = before.map_or(0, |&before| self.nodes.end_of(before) as u32);
+        self.type_len = self.nodes.end_of(self.node_type) as u32 - self.type_start;
     }
 
     #[inline(always)]
-    fn prefetch_side(&self, distance: usize) {
-        if let Some(ahead) = self.fx.side.ahead(distance) {
-            let index = ahead.index() as usize;
-            prefetch(self.fx.sequences, index);
-            match &ahead.what {
-                Side::Timer(timer) => {
-                    prefetch(self.fx.meters, index);
-                    self.fx.shared.protocol.prefetch_timer(self.state, index, timer);
-                }
-                Side::Parcel { message, .. } => self.prefetch_message(index, message),
+    fn prefetch_side(&self, side: &SideEvent<P::Message, P::Timer>) {
+        let index = side.index() as usize;
+        prefetch(self.fx.sequences, index);
+        match &side.what {
+            Side::Timer(timer) => {
+                prefetch(self.fx.meters, index);
+                self.fx.shared.protocol.prefetch_timer(self.state, index, timer);
             }
+            Side::Parcel { message, .. } => self.prefetch_message(index, message),
         }
     }
 
@@ -294,6 +399,9 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
     fn prefetch_message(&self, index: usize, message: &P::Message) {
         if !self.fx.meters.is_empty() {
             prefetch(self.fx.meters, index);
+        }
+        if P::ANSWERS {
+            prefetch(self.fx.sequences, index);
         }
         self.fx.shared.protocol.prefetch_message(self.state, index, message);
     }

@@ -3,8 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
+use super::clashes::Clashes;
 use super::event::{Alarm, Event};
 use super::sorter::{Keyed, Sorter};
+use super::stream::{Pool, Stream};
 use crate::contract::Nodes;
 
 /// Messages with payload that one lane sends to one partition in one window, and the bytes of their payloads.
@@ -109,10 +111,12 @@ impl<T> Ord for Pending<T> {
 
 /// The side events of one window of one partition, in order, merged with timers that are set on the way.
 #[derive(Debug)]
-pub(super) struct SideQueue<M, T> {
-    /// One chunk, as the sorter takes it.
-    unsorted: Vec<Vec<SideEvent<M, T>>>,
+pub(super) struct SideQueue<M: Copy, T: Copy> {
+    unsorted: Vec<SideEvent<M, T>>,
     sorter: Sorter<SideEvent<M, T>>,
+    pool: Pool<SideEvent<M, T>>,
+    /// Events of nodes that have no other: in no order.
+    pub(super) lone: Vec<SideEvent<M, T>>,
     events: Vec<SideEvent<M, T>>,
     next: usize,
     /// Timers of the node at work, set in this window for this window. Drained before the next node's turn.
@@ -123,8 +127,10 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
     /// A queue for windows of `2^offset_bits` nanoseconds.
     pub(super) fn new(offset_bits: u32) -> Self {
         SideQueue {
-            unsorted: vec![Vec::new()],
+            unsorted: Vec::new(),
             sorter: Sorter::new(offset_bits),
+            pool: Pool::new(),
+            lone: Vec::new(),
             events: Vec::new(),
             next: 0,
             pending: BinaryHeap::new(),
@@ -134,7 +140,7 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
     /// Adds a timer of `nodes` that is due in this window, at `offset`.
     #[inline(always)]
     pub(super) fn add_timer(&mut self, alarm: &Alarm<T>, offset: u32, nodes: Nodes) {
-        self.unsorted[0].push(SideEvent {
+        self.unsorted.push(SideEvent {
             key: u64::from(alarm.index) << 32 | u64::from(offset),
             tie: u64::from(nodes.id(alarm.index as usize)) << 32 | u64::from(alarm.sequence),
             what: Side::Timer(alarm.timer),
@@ -144,7 +150,7 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
     /// Adds the parcels of an inbox.
     pub(super) fn add_parcels(&mut self, inbox: &[Parcels<M>]) {
         for (source, parcels) in inbox.iter().enumerate() {
-            self.unsorted[0].extend(parcels.events.iter().map(|&Parcel { event, start, len }| SideEvent {
+            self.unsorted.extend(parcels.events.iter().map(|&Parcel { event, start, len }| SideEvent {
                 key: event.key(),
                 tie: event.tie(),
                 what: Side::Parcel { message: event.message, source: source as u32, start, len },
@@ -152,22 +158,43 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.unsorted[0].is_empty()
+    /// How many were added since the last time that they were sorted.
+    pub(super) fn len(&self) -> usize {
+        self.unsorted.len()
+    }
+
+    /// The nodes of what was added, by their places in the partition.
+    pub(super) fn indexes(&self) -> impl Iterator<Item = u32> {
+        self.unsorted.iter().map(Keyed::index)
+    }
+
+    /// Sets those events apart that are the only ones of their node.
+    pub(super) fn set_lone_apart(&mut self, clashes: &Clashes) {
+        let lone = &mut self.lone;
+        self.unsorted.retain(|event| {
+            let is_clash = clashes.is_clash(event.index());
+            if !is_clash {
+                lone.push(*event);
+            }
+            is_clash
+        });
     }
 
     /// Puts in order what was added since the last time.
     pub(super) fn sort(&mut self) {
-        let index_max = self.unsorted[0].iter().map(Keyed::index).max().unwrap_or(0);
         debug_assert!(self.pending.is_empty() && self.next == self.events.len());
         self.events.clear();
         self.next = 0;
-        let mut spare = None;
-        for group in 0..self.sorter.load(&mut self.unsorted, index_max, |chunk| spare = Some(chunk)) {
-            self.events.extend_from_slice(self.sorter.group(&self.unsorted, group));
+        let (mut index_max, mut stream, mut chunks) = (0, Stream::new(), Vec::new());
+        for event in self.unsorted.drain(..) {
+            index_max = event.index().max(index_max);
+            stream.push(event, &mut self.pool);
         }
-        self.unsorted.extend(spare);
-        self.unsorted[0].clear();
+        stream.drain_into(&mut chunks);
+        let index_bits = u32::BITS - index_max.leading_zeros();
+        for group in 0..self.sorter.load(&mut chunks, index_bits, &mut self.pool) {
+            self.events.extend_from_slice(self.sorter.group(group, &mut self.pool));
+        }
     }
 
     /// The key of the next side event when the node with `index` in its partition is at work; `u64::MAX` if none.
@@ -207,10 +234,16 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
         listed.filter(comes_first).inspect(|_| self.next += 1)
     }
 
-    /// A side event some places ahead, to prefetch for.
+    /// The side events in order, without timers that are set on the way.
     #[inline(always)]
-    pub(super) fn ahead(&self, distance: usize) -> Option<&SideEvent<M, T>> {
-        self.events.get(self.next + distance)
+    pub(super) fn listed(&self) -> &[SideEvent<M, T>] {
+        &self.events
+    }
+
+    /// How many of the listed events are taken.
+    #[inline(always)]
+    pub(super) fn position(&self) -> usize {
+        self.next
     }
 
     #[inline(always)]
@@ -219,6 +252,7 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        (self.unsorted[0].capacity() + self.events.capacity()) * size_of::<SideEvent<M, T>>() + self.sorter.bytes()
+        (self.unsorted.capacity() + self.lone.capacity() + self.events.capacity()) * size_of::<SideEvent<M, T>>()
+            + self.sorter.bytes()
     }
 }

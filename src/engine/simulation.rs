@@ -10,7 +10,7 @@ use super::context::{Meter, Shared, WindowPlan};
 use super::event::Windows;
 use super::lane::Lane;
 use super::network::Network;
-use super::partition::Partition;
+use super::partition::{Inbox, Partition};
 use super::probe::Probe;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
@@ -332,13 +332,12 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let mut messages = 0;
         for sender in 0..lanes {
             // Taken out, so that the sender can deliver to itself.
-            let mut delivered: Vec<(usize, super::partition::Inbox<P::Message>)> = Vec::new();
+            let mut delivered: Vec<(usize, Inbox<P::Message>)> = Vec::new();
             lock(&self.lanes[sender]).core.outbox.take_window(window, |partition, inbox| {
-                delivered.push((partition, std::mem::replace(inbox, super::partition::Inbox::new())));
+                delivered.push((partition, std::mem::replace(inbox, Inbox::new())));
             });
             for (partition, mut from) in delivered {
-                messages += from.chunks.iter().map(|chunk| chunk.len()).sum::<usize>() as u64;
-                messages += from.parcels.iter().map(|parcels| parcels.events.len()).sum::<usize>() as u64;
+                messages += from.len() as u64;
                 let inbox = &mut lock(&self.lanes[partition % lanes]).inboxes[partition / lanes];
                 inbox.chunks.append(&mut from.chunks);
                 inbox.parcels.append(&mut from.parcels);

@@ -1,6 +1,7 @@
 //! Sorting what is due in a window by node, then time: linear, and in pieces that fit the second-level cache.
 
-use std::ops::Deref;
+use super::stream::{Pool, Stream};
+use crate::contract::Column;
 
 /// What can be sorted: it belongs to a node of a partition and has a place in the order of that node's events.
 pub(super) trait Keyed: Copy {
@@ -26,8 +27,10 @@ pub(super) trait Keyed: Copy {
 
 /// A bucket larger than this is sorted by the library, a smaller one by insertion.
 const INSERTION_MAX: u32 = 16;
-/// Items that are sorted at a time: with their sorted copies they fit in a mebibyte.
-const GROUP_ITEMS: usize = 1 << 14;
+/// Items that are sorted at a time: with their sorted copies they fit in half a mebibyte.
+const GROUP_ITEMS: usize = 1 << 13;
+/// How many items ahead of the one that is split off are loaded into the cache.
+const SPLIT_AHEAD: usize = 64;
 /// At most this many groups, so that splitting writes to few places at a time.
 const GROUPS_LOG2_MAX: u32 = 8;
 
@@ -39,8 +42,10 @@ const GROUPS_LOG2_MAX: u32 = 8;
 /// one, and a part of a node's window where nodes have many items each. What is left to do within buckets is done by
 /// insertion. Bits are counted from the largest index that occurs, because the busiest nodes have the smallest.
 #[derive(Debug)]
-pub(super) struct Sorter<T> {
-    groups: Vec<Vec<T>>,
+pub(super) struct Sorter<T: Copy> {
+    groups: Vec<Stream<T>>,
+    /// The chunks of the group that is sorted next or, if the window is one group, all chunks.
+    chunks: Vec<Column<T>>,
     /// Per bucket: first its size, then where its next item goes.
     buckets: Vec<u32>,
     sorted: Vec<T>,
@@ -56,6 +61,7 @@ impl<T: Keyed> Sorter<T> {
     pub(super) fn new(offset_bits: u32) -> Self {
         Sorter {
             groups: Vec::new(),
+            chunks: Vec::new(),
             buckets: Vec::new(),
             sorted: Vec::new(),
             offset_bits,
@@ -64,50 +70,48 @@ impl<T: Keyed> Sorter<T> {
         }
     }
 
-    /// Takes the items of `chunks`, no index of which exceeds `index_max`. Returns how many groups there are.
+    /// Takes the items of `chunks`, whose indexes have `index_bits` bits. Returns how many groups there are.
     ///
-    /// Chunks whose items are split into groups are given back to `recycle` as soon as they are read, so that what is
-    /// sent while the window is handled can go into memory that is still in the cache.
-    pub(super) fn load<C: Deref<Target = [T]>>(
-        &mut self,
-        chunks: &mut Vec<C>,
-        index_max: u32,
-        mut recycle: impl FnMut(C),
-    ) -> usize {
+    /// Chunks go back to `pool` as soon as they are read, and groups are made of them, so that all of it stays in the
+    /// cache.
+    pub(super) fn load(&mut self, chunks: &mut Vec<Column<T>>, index_bits: u32, pool: &mut Pool<T>) -> usize {
         let total: usize = chunks.iter().map(|chunk| chunk.len()).sum();
-        self.index_bits = u32::BITS - index_max.leading_zeros();
+        self.index_bits = index_bits;
         let wanted = total.div_ceil(GROUP_ITEMS).max(1).next_power_of_two().ilog2();
-        self.groups_log2 = wanted.min(GROUPS_LOG2_MAX).min(self.index_bits);
-        if self.groups_log2 > 0 {
+        self.groups_log2 = wanted.min(GROUPS_LOG2_MAX).min(index_bits);
+        if self.groups_log2 == 0 {
+            self.chunks.append(chunks);
+        } else {
             let count = 1usize << self.groups_log2;
-            self.groups.resize_with(count.max(self.groups.len()), Vec::new);
+            self.groups.resize_with(count.max(self.groups.len()), Stream::new);
             let groups = &mut self.groups[..count];
-            groups.iter_mut().for_each(Vec::clear);
-            let shift = self.index_bits - self.groups_log2;
+            let shift = index_bits - self.groups_log2;
             for chunk in chunks.drain(..) {
-                for item in chunk.iter() {
-                    groups[(item.index() >> shift) as usize].push(*item);
+                for (place, item) in chunk.iter().enumerate() {
+                    chunk.prefetch(place + SPLIT_AHEAD);
+                    groups[(item.index() >> shift) as usize].push(*item, pool);
                 }
-                recycle(chunk);
+                pool.give(chunk);
             }
         }
         if total == 0 { 0 } else { 1 << self.groups_log2 }
     }
 
-    /// The items of group `group` in order: all of its nodes are after those of earlier groups. `chunks` as loaded.
-    pub(super) fn group<C: Deref<Target = [T]>>(&mut self, chunks: &[C], group: usize) -> &[T] {
-        let Sorter { groups, buckets, sorted, .. } = self;
-        let bits = Bits { index: self.index_bits - self.groups_log2, offset: self.offset_bits };
-        if self.groups_log2 == 0 {
-            sort_into(sorted, buckets, chunks, bits)
-        } else {
-            sort_into(sorted, buckets, &groups[group..=group], bits)
+    /// The items of group `group` in order: all of its nodes are after those of earlier groups. Each group must be asked
+    /// for once; its chunks go back to `pool`.
+    pub(super) fn group(&mut self, group: usize, pool: &mut Pool<T>) -> &[T] {
+        let Sorter { groups, chunks, buckets, sorted, .. } = self;
+        if self.groups_log2 > 0 {
+            groups[group].drain_into(chunks);
         }
+        let bits = Bits { index: self.index_bits - self.groups_log2, offset: self.offset_bits };
+        let sorted = sort_into(sorted, buckets, chunks, bits);
+        chunks.drain(..).for_each(|chunk| pool.give(chunk));
+        sorted
     }
 
     pub(super) fn bytes(&self) -> usize {
-        let groups: usize = self.groups.iter().map(Vec::capacity).sum();
-        self.buckets.capacity() * 4 + (self.sorted.capacity() + groups) * size_of::<T>()
+        self.buckets.capacity() * 4 + self.sorted.capacity() * size_of::<T>()
     }
 }
 
@@ -121,10 +125,10 @@ struct Bits {
 }
 
 /// Sorts the items of `chunks` into `sorted`. Uses `buckets` for counting.
-fn sort_into<'s, T: Keyed, C: Deref<Target = [T]>>(
+fn sort_into<'s, T: Keyed>(
     sorted: &'s mut Vec<T>,
     buckets: &mut Vec<u32>,
-    chunks: &[C],
+    chunks: &[Column<T>],
     bits: Bits,
 ) -> &'s [T] {
     let total: usize = chunks.iter().map(|chunk| chunk.len()).sum();
@@ -142,10 +146,10 @@ fn sort_into<'s, T: Keyed, C: Deref<Target = [T]>>(
 /// Sorts the items of `chunks` into `sorted` by counting; the bucket of a key is the lowest bits of `bucket` that `mask`
 /// leaves, and must ascend with it.
 #[inline(always)]
-fn scatter<'s, T: Keyed, C: Deref<Target = [T]>>(
+fn scatter<'s, T: Keyed>(
     sorted: &'s mut Vec<T>,
     buckets: &mut Vec<u32>,
-    chunks: &[C],
+    chunks: &[Column<T>],
     mask: u64,
     bucket: impl Fn(u64) -> u64,
 ) -> &'s [T] {
@@ -239,14 +243,17 @@ mod tests {
                 message: random.word(),
             })
             .collect();
-        let mut chunks: Vec<_> = events.chunks(7).map(<[_]>::to_vec).collect();
-        let mut sorter = Sorter::new(30);
+        let column = |events: &[Event<u64>]| Column::collect(events.len(), events.iter().copied());
+        let mut chunks: Vec<_> = events.chunks(7).map(column).collect();
+        let (mut sorter, mut pool) = (Sorter::new(30), Pool::new());
+        let bits = u64::BITS - (nodes - 1).leading_zeros();
         // Something larger before, because leftovers of an earlier window must not show.
-        sorter.load(&mut vec![events.clone(), events.clone()], nodes as u32 - 1, drop);
-        let groups = sorter.load(&mut chunks, nodes as u32 - 1, drop);
         let mut sorted = Vec::new();
-        for group in 0..groups {
-            sorted.extend_from_slice(sorter.group(&chunks, group));
+        for chunks in [&mut vec![column(&events), column(&events)], &mut chunks] {
+            sorted.clear();
+            for group in 0..sorter.load(chunks, bits, &mut pool) {
+                sorted.extend_from_slice(sorter.group(group, &mut pool));
+            }
         }
         let mut expected = events;
         expected.sort_by_key(|event| (event.index, event.offset, event.from, event.sequence));

@@ -36,11 +36,7 @@ impl<T: Copy> Level<T> {
             // A level that is never used takes no memory.
             self.slots.resize_with(SLOTS, Stream::new);
         }
-        let stream = &mut self.slots[slot];
-        if !stream.push(alarm) {
-            stream.extend(pool);
-            stream.push(alarm);
-        }
+        self.slots[slot].push(alarm, pool);
         self.occupied[slot / 64] |= 1 << (slot % 64);
     }
 

@@ -52,6 +52,8 @@ impl Protocol for FullMesh {
     type Timer = ();
     type State = HeardAll;
 
+    const ANSWERS: bool = false;
+
     fn kinds(&self) -> &'static [&'static str] {
         &["heartbeat"]
     }

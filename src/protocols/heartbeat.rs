@@ -1,7 +1,7 @@
 //! Heartbeats along fixed links: who is alive, as its neighbours see it.
 
 use super::wire;
-use crate::contract::{Column, Effects, Here, NodeId, Nodes, Protocol, SimSpan, SimTime};
+use crate::contract::{CoarseTime, Column, Effects, Here, NodeId, Nodes, Protocol, SimSpan};
 use crate::topologies::Graph;
 
 /// Every node sends a heartbeat along each of its links once per interval, at a phase that is random by node.
@@ -35,13 +35,13 @@ pub struct Beat {
 #[derive(Debug)]
 pub struct LastHeard {
     nodes: Nodes,
-    /// By slot of the graph; zero if never.
-    times: Column<SimTime>,
+    /// By slot of the graph.
+    times: Column<CoarseTime>,
 }
 
 impl LastHeard {
-    /// The times by slot of the graph; [`SimTime::ZERO`] if never heard.
-    pub fn times(&self) -> &[SimTime] {
+    /// The times by slot of the graph; [`CoarseTime::NEVER`] if never heard.
+    pub fn times(&self) -> &[CoarseTime] {
         &self.times
     }
 }
@@ -50,6 +50,8 @@ impl Protocol for Heartbeat {
     type Message = Beat;
     type Timer = ();
     type State = LastHeard;
+
+    const ANSWERS: bool = false;
 
     fn kinds(&self) -> &'static [&'static str] {
         &["heartbeat"]
@@ -68,7 +70,7 @@ impl Protocol for Heartbeat {
     }
 
     fn state(&self, nodes: Nodes) -> LastHeard {
-        LastHeard { nodes, times: Column::filled(self.graph.slots(nodes), SimTime::ZERO) }
+        LastHeard { nodes, times: Column::filled(self.graph.slots(nodes), CoarseTime::NEVER) }
     }
 
     fn state_bytes(&self, state: &LastHeard) -> usize {
@@ -90,14 +92,12 @@ impl Protocol for Heartbeat {
         _: &[u8],
         fx: &mut impl Effects<Self>,
     ) {
-        state.times[beat.slot as usize] = fx.now();
+        state.times[beat.slot as usize] = fx.now().into();
     }
 
     #[inline(always)]
     fn handle_timer(&self, _: &mut LastHeard, here: Here, (): (), fx: &mut impl Effects<Self>) {
-        for link in self.graph.links(here.id) {
-            fx.send(link.peer, Beat { slot: link.slot });
-        }
+        fx.send_each(self.graph.links(here.id).iter().map(|link| (link.peer, Beat { slot: link.slot })));
         fx.wake_after(self.interval, ());
     }
 

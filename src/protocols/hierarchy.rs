@@ -12,7 +12,9 @@
 use super::adaptive::AdaptiveHeartbeat;
 use super::gossip::{GossipEngine, SeenMessages};
 use super::wire::{self, DIGEST_CHILDREN_MAX, Digest, WireMessage};
-use crate::contract::{Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime};
+use crate::contract::{
+    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime,
+};
 use crate::topologies::{Graph, Incoming};
 
 /// A child counts as alive for this many of its own intervals after it was heard.
@@ -89,10 +91,9 @@ impl Hierarchy {
         lives.clear();
         for node_type in [NodeType::LightNode, NodeType::MobileNode] {
             let span = self.intervals[node_type as usize] * ALIVE_INTERVALS;
-            // At least one nanosecond: time zero means never.
-            let since = fx.now().as_nanos().saturating_sub(span.as_nanos()).max(1);
+            let since = SimTime::from_nanos(fx.now().as_nanos().saturating_sub(span.as_nanos())).into();
             let slots = self.incoming.slots(here.id, node_type);
-            lives.extend(state.heard[slots].iter().map(|heard| heard.as_nanos() >= since));
+            lives.extend(state.heard[slots].iter().map(|&heard: &CoarseTime| heard >= since));
         }
         let (children, alive) = (lives.len() as u32, lives.iter().filter(|&&lives| lives).count() as u32);
         // Without children there is still one digest, which says so.
@@ -145,10 +146,8 @@ impl Hierarchy {
         let Some(gossip) = &self.gossip else { return };
         let Some(hops) = gossip.next_hop(hops) else { return };
         let random = fx.random();
-        // A loop and not a closure, so that the send becomes part of it.
-        for peer in gossip.select_gossip_peers(self.population.range(here.node_type), here.id, random) {
-            fx.send(peer, HierarchyMessage::Rumour { hops, beat, origin });
-        }
+        let peers = gossip.select_gossip_peers(self.population.range(here.node_type), here.id, random);
+        fx.send_each(peers.map(|peer| (peer, HierarchyMessage::Rumour { hops, beat, origin })));
     }
 }
 
@@ -215,8 +214,8 @@ pub struct HierarchyState {
     nodes: Nodes,
     /// First index of a full node.
     supers: usize,
-    /// By slot of the graph; zero if never.
-    heard: Column<SimTime>,
+    /// By slot of the graph.
+    heard: Column<CoarseTime>,
     /// Living children that full nodes reported last, by slot of the graph, as far as super nodes have slots.
     alive: Column<u32>,
     /// Of super nodes, and of full nodes.
@@ -235,8 +234,8 @@ struct Scratch {
 }
 
 impl HierarchyState {
-    /// When each incoming link was last heard of, by slot of the graph; [`SimTime::ZERO`] if never.
-    pub fn heard(&self) -> &[SimTime] {
+    /// When each incoming link was last heard of, by slot of the graph; [`CoarseTime::NEVER`] if never.
+    pub fn heard(&self) -> &[CoarseTime] {
         &self.heard
     }
 
@@ -264,7 +263,7 @@ impl HierarchyState {
     fn take_digest(&mut self, slot: usize, from: NodeId, payload: &[u8], now: SimTime) {
         match WireMessage::decode(payload) {
             Ok(WireMessage::Digest(digest)) if digest.sender == from => {
-                self.heard[slot] = now;
+                self.heard[slot] = now.into();
                 self.alive[slot] = digest.alive;
             }
             _ => self.rejected += 1,
@@ -325,7 +324,7 @@ impl Protocol for Hierarchy {
         HierarchyState {
             nodes,
             supers,
-            heard: Column::filled(self.graph.slots(nodes), SimTime::ZERO),
+            heard: Column::filled(self.graph.slots(nodes), CoarseTime::NEVER),
             alive: Column::filled(super_slots, 0),
             seen: [seen(NodeType::SuperNode, supers), seen(NodeType::FullNode, upper - supers)],
             rumours: [RumourCounts::default(); 2],
@@ -357,7 +356,7 @@ impl Protocol for Hierarchy {
         fx: &mut impl Effects<Self>,
     ) {
         match message {
-            HierarchyMessage::Heartbeat { slot, .. } => state.heard[slot as usize] = fx.now(),
+            HierarchyMessage::Heartbeat { slot, .. } => state.heard[slot as usize] = fx.now().into(),
             HierarchyMessage::Digest { slot, .. } => state.take_digest(slot as usize, from, payload, fx.now()),
             HierarchyMessage::Rumour { hops, beat, origin } => {
                 self.hear_rumour(state, here, (origin, beat, hops), fx);
@@ -376,9 +375,7 @@ impl Protocol for Hierarchy {
             let supers = self.population.range(NodeType::SuperNode);
             links = &links[links.partition_point(|link| supers.contains(&link.peer))..];
         }
-        for link in links {
-            fx.send(link.peer, HierarchyMessage::Heartbeat { beat, slot: link.slot });
-        }
+        fx.send_each(links.iter().map(|link| (link.peer, HierarchyMessage::Heartbeat { beat, slot: link.slot })));
         if self.gossip.is_some() && here.node_type <= NodeType::FullNode {
             self.start_rumour(state, here, beat, fx);
         }

@@ -17,10 +17,10 @@ impl PushGossip {
     fn spread(&self, here: Here, population: Population, fx: &mut impl Effects<Self>) {
         let others = u64::from(population.total() - 1);
         let mut random = fx.random();
-        for _ in 0..self.fanout {
+        fx.send_each((0..self.fanout).map(|_| {
             let other = random.below(others) as NodeId;
-            fx.send(other + NodeId::from(other >= here.id), ());
-        }
+            (other + NodeId::from(other >= here.id), ())
+        }));
     }
 }
 

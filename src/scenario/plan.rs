@@ -25,16 +25,16 @@ const RESULT_BYTES: u64 = 640 + 9 * 80;
 pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
     let nodes = u64::from(point.population.total());
     let in_flight = messages_per_second(scenario, point) * longest_delay(scenario) * MESSAGE_BYTES as f64;
-    // Links take 16 bytes each: 8 at the sender and 8 at the receiver. Building takes 12 before the receiver has its
-    // 8, so it never takes more. Rows of uneven length, their lengths while building, and slots take 12 per node.
+    // Links take 12 bytes each: 8 at the sender and 4 at the receiver. Building takes 12 before the receiver has its
+    // 4, so it takes no more. Rows of uneven length, their lengths while building, and slots take 12 per node.
     let stored = match point.approach {
         Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(8),
         Approach::FullMesh { .. } => 0,
-        Approach::Ping | Approach::FlatGossip { .. } => links(point) * 16 + nodes * 8,
-        Approach::Hierarchical(_) => links(point) * 16 + nodes * 12,
+        Approach::Ping | Approach::FlatGossip { .. } => links(point) * 12 + nodes * 8,
+        Approach::Hierarchical(_) => links(point) * 12 + nodes * 12,
         Approach::Gossip { seen, .. } => {
             let upper = u64::from(upper_nodes(point));
-            links(point) * 16 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
+            links(point) * 12 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
         }
     };
     let threads = threads as u64;
@@ -165,13 +165,13 @@ mod tests {
         let with = |more: &str| estimate(&[&tiers[..], &[more]].concat());
         let base = with("seed=1");
         let (lower, fulls) = (100_000 - 1_010, 1_000);
-        // 16 bytes a link, and what is under way of one message per link and interval.
-        let near = |bytes: u64, links: u64| (links * 16..=links * 17).contains(&(bytes - base));
+        // 12 bytes a link, and what is under way of one message per link and interval.
+        let near = |bytes: u64, links: u64| (links * 12..=links * 13).contains(&(bytes - base));
         assert!(near(with("approach.hierarchical.light_parents=9"), 5 * lower));
         assert!(near(with("approach.hierarchical.full_peers=132"), 100 * fulls));
         assert!(near(with("approach.hierarchical.super_parents=5"), 3 * fulls));
         assert!(near(with("tiers.super=110"), 110 * 109 - 10 * 9 - 4 * 100));
-        assert!(with("approaches=gossip") > 1_010 * 1_024 * 8 + 4 * lower * 16);
+        assert!(with("approaches=gossip") > 1_010 * 1_024 * 8 + 4 * lower * 12);
         let sets = |seen| estimate(&[&tiers[..], &["approaches=gossip", seen]].concat());
         assert_eq!(sets("approach.gossip.seen=8K") - sets("approach.gossip.seen=4096"), 1_010 * (8_192 - 4_096) * 8);
     }
