@@ -26,7 +26,7 @@ impl Clashes {
 
     #[inline(always)]
     fn place(&self, index: u32) -> (usize, u64) {
-        (index as usize / 64 & self.word_mask, 1 << (index % 64))
+        ((index as usize / 64) & self.word_mask, 1 << (index % 64))
     }
 
     /// Notes an event at the node with `index`.
