@@ -1,4 +1,4 @@
-//! Columns of node state and queues: arrays that stand on 2 MiB pages and can be prefetched.
+//! Columns of node state and queues: plain arrays, on 2 MiB pages or cut from slabs, that can be prefetched.
 //!
 //! This is the only module with `unsafe` code. Its reason is measured by `cargo bench --bench engine`: a walk over a
 //! million nodes is bound by cache and TLB misses and by page faults. Huge pages spare both, but the system grants
@@ -322,10 +322,30 @@ mod tests {
         assert_eq!(column[..], [0, 2, 4]);
         column.push(9);
         assert_eq!(format!("{column:?}"), "[0, 2, 4, 9]");
+        column.truncate(7);
+        column.truncate(3);
+        assert_eq!(column[..], [0, 2, 4]);
         column.clear();
         assert!(column.is_empty() && column.capacity() == 6);
         assert_eq!(Column::collect(3, 0..3)[..], [0, 1, 2]);
         assert!(Column::<u8>::default().is_empty());
+    }
+
+    #[test]
+    fn columns_of_a_slab_do_not_overlap_and_outlive_it() {
+        let mut slab = Slab::new(100_000);
+        slab.populate();
+        let mut columns: Vec<Column<u32>> = std::iter::from_fn(|| slab.cut(1_001)).collect();
+        assert_eq!(columns.len(), 100_000 / (1_001 * 4usize).next_multiple_of(CACHE_LINE));
+        assert!(slab.cut::<u32>(usize::MAX).is_none());
+        drop(slab);
+        for (number, column) in columns.iter_mut().enumerate() {
+            assert!((column.as_ptr() as usize).is_multiple_of(CACHE_LINE));
+            (0..1_001).for_each(|_| column.push(number as u32));
+        }
+        let rest = columns.split_off(3);
+        drop(columns);
+        assert!(rest.iter().zip(3..).all(|(column, number)| column.iter().all(|&value| value == number)));
     }
 
     #[test]

@@ -179,6 +179,15 @@ mod tests {
     }
 
     #[test]
+    fn draws_are_the_words_of_one_counter_after_the_other() {
+        let key = RandomKey::new(4, Domain::Latency);
+        for (entity, first) in [(0, 0), (7, 5), (u32::MAX, u32::MAX - 20)] {
+            let mut draws = key.draws(entity, first);
+            assert!((first..first + 20).all(|counter| draws.word() == key.word(entity, counter)));
+        }
+    }
+
+    #[test]
     fn every_bit_of_the_key_moves_half_of_the_bits_of_the_draw() {
         let key = RandomKey::new(9, Domain::Protocol);
         for bit in 0..32 {
