@@ -8,8 +8,9 @@ use super::{Approach, LatencySpec, Point, Scenario};
 
 /// Memory that a process of this program takes whatever it runs, in bytes: code, buffers of empty queues.
 const PROCESS_BYTES: u64 = 12 << 20;
-/// What a thread takes: its stack, and the buffers and timer wheel of its partitions.
-const THREAD_BYTES: u64 = 1 << 20;
+/// What a thread takes: its stack, the buffers and timer wheel of its partitions, and up to a mebibyte of chunks that are
+/// not in use yet for each of messages, timers, and what is merged with messages.
+const THREAD_BYTES: u64 = 4 << 20;
 /// A message under way, with its share of half-filled chunks and of the sorted copy of its window.
 const MESSAGE_BYTES: u64 = 64;
 /// What the engine keeps for a node: effects so far 4, traffic 16, its next timer 16 and the slack of its chunk 4, and
