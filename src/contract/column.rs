@@ -54,7 +54,7 @@ unsafe impl Send for Memory {}
 // SAFETY: as above.
 unsafe impl Sync for Memory {}
 
-/// Memory from which many small columns are cut, so that they stand together on huge pages.
+/// Memory from which many small columns are cut, so that the system is asked for all of it at once.
 ///
 /// ```
 /// use qnetsim::contract::Slab;
