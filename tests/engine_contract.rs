@@ -70,7 +70,7 @@ impl Network for Lying {
     fn largest_delay(&self) -> Option<SimSpan> {
         None
     }
-    fn delay(&self, _: NodeId, _: NodeId, _: u64) -> SimSpan {
+    fn delay(&self, _: NodeId, _: NodeId, _: SimTime, _: u64) -> SimSpan {
         self.delay
     }
 }
@@ -156,10 +156,10 @@ fn a_message_due_after_the_end_of_time_stays_under_way() {
 #[test]
 fn a_violation_says_what_is_violated_and_how_to_replay_it() {
     let time = SimTime::from_nanos(1_500_000_000);
-    let violation = Violation { kind: "ping", time, sent: 9, received: 5, lost: 1, in_flight: 2, seed: 42 };
+    let violation = Violation { kind: "ping", time, sent: 9, received: 5, dropped: 1, in_flight: 2, seed: 42 };
     assert_eq!(
         violation.to_string(),
-        "conservation of \"ping\" messages is violated at 1.5s: 9 sent, but 5 received + 1 lost + 2 in flight; \
+        "conservation of \"ping\" messages is violated at 1.5s: 9 sent, but 5 received + 1 dropped + 2 in flight; \
          replay with seed 42"
     );
 }
@@ -286,7 +286,7 @@ impl Network for Watching<'_> {
     fn largest_delay(&self) -> Option<SimSpan> {
         Some(SimSpan::from_millis(20))
     }
-    fn delay(&self, _: NodeId, _: NodeId, word: u64) -> SimSpan {
+    fn delay(&self, _: NodeId, _: NodeId, _: SimTime, word: u64) -> SimSpan {
         let seen = (self.progress.now(), self.progress.events());
         let last = std::mem::replace(&mut *self.last.lock().unwrap(), seen);
         assert!(last.0 <= seen.0 && last.1 <= seen.1, "{last:?}, then {seen:?}");

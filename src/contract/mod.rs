@@ -5,12 +5,14 @@
 
 mod column;
 mod node;
+mod placement;
 mod protocol;
 mod random;
 mod time;
 
 pub use column::{Column, Slab, prefetch};
 pub use node::{Here, Key256, NodeId, NodeType, Nodes, Population};
-pub use protocol::{Effects, Protocol};
+pub use placement::Placement;
+pub use protocol::{Effects, Protocol, Verdict};
 pub use random::{Domain, RandomKey, Stream, scale_word};
 pub use time::{CoarseTime, SimSpan, SimTime};

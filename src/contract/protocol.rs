@@ -97,6 +97,15 @@ pub trait Protocol: Sync + Sized {
     /// A timer fired that this node set with [`Effects::wake_after`].
     fn handle_timer(&self, state: &mut Self::State, here: Here, timer: Self::Timer, fx: &mut impl Effects<Self>);
 
+    /// The node leaves in good order: its last chance to send anything. It gets no event until it joins again.
+    fn handle_leave(&self, _state: &mut Self::State, _here: Here, _fx: &mut impl Effects<Self>) {}
+
+    /// The node joins, or comes back after it left or crashed. Its timers of before are gone; what of its state is gone
+    /// as well is for the protocol to say, by resetting it.
+    fn handle_join(&self, state: &mut Self::State, here: Here, fx: &mut impl Effects<Self>) {
+        self.handle_start(state, here, fx);
+    }
+
     /// Start loading what [`Protocol::handle_message`] will touch; called a few events ahead. See
     /// [`Column::prefetch`](super::Column::prefetch).
     #[inline(always)]
@@ -144,4 +153,19 @@ pub trait Effects<P: Protocol> {
 
     /// A fresh random stream of this node; every call gives another.
     fn random(&mut self) -> Stream;
+
+    /// States what this node now takes `peer` for. Changes nothing in the run: it is for whoever compares verdicts with
+    /// the truth.
+    fn judge(&mut self, _peer: NodeId, _verdict: Verdict) {}
+}
+
+/// What a node takes another for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// It may be down; a first stage, which not every detector has.
+    Suspected,
+    /// It is down.
+    Down,
+    /// It is up after all, or again.
+    Up,
 }

@@ -26,6 +26,10 @@ pub enum Domain {
     Topology = 4,
     /// Where a node stands.
     Placement = 5,
+    /// How long a node stays, and stays away.
+    Churn = 6,
+    /// Which nodes a fault hits.
+    Fault = 7,
 }
 
 /// The key of one domain of one run.

@@ -8,8 +8,10 @@ use super::simulation::Broadcast;
 use super::stream::Pool;
 use super::tally::{KINDS_MAX, Tally, row};
 use super::wheel::TimerWheel;
-use crate::contract::{Effects, Here, NodeId, NodeType, Population, Protocol, RandomKey, SimSpan, SimTime, Stream};
-use crate::metrics::Flow;
+use crate::contract::{
+    Effects, Here, NodeId, NodeType, Population, Protocol, RandomKey, SimSpan, SimTime, Stream, Verdict,
+};
+use crate::metrics::{Flow, Judgement};
 
 /// Longest payload of a UDP datagram over IPv4, in bytes.
 const DATAGRAM_MAX: usize = 65_507;
@@ -24,7 +26,8 @@ pub(super) struct Shared<'a, P, N> {
     pub(super) broadcast: Broadcast,
     /// IP and UDP headers of a message, in bytes; only the bandwidth of nodes counts them.
     pub(super) header: u32,
-    pub(super) loss_threshold: u64,
+    pub(super) may_drop: bool,
+    pub(super) judgements: bool,
     pub(super) latency_key: RandomKey,
     pub(super) loss_key: RandomKey,
     pub(super) protocol_key: RandomKey,
@@ -72,7 +75,7 @@ struct Sent {
     /// The sequence number of the next message, and the draws for its delay and for those after it.
     sequence: u32,
     draws: Stream,
-    /// Whether messages may be lost, or their delays are recorded.
+    /// Whether messages may be dropped, or their delays are recorded.
     watched: bool,
 }
 
@@ -93,6 +96,7 @@ pub(super) struct Context<'a, P: Protocol, N> {
     pub(super) wheel: &'a mut TimerWheel<P::Timer>,
     pub(super) alarms: &'a mut Pool<Alarm<P::Timer>>,
     pub(super) side: &'a mut SideQueue<P::Message, P::Timer>,
+    pub(super) judgements: &'a mut Vec<Judgement>,
     /// Effects that each node has had so far.
     pub(super) sequences: &'a mut [u32],
     /// Empty where nodes are not metered.
@@ -154,8 +158,8 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         }
         let sequence = sent.sequence;
         sent.sequence = sequence.wrapping_add(1);
-        let delay = shared.network.delay(from, to, sent.draws.word()).as_nanos();
-        if sent.watched && !self.watch(sequence, kind, bytes, delay) {
+        let delay = shared.network.delay(from, to, SimTime::from_nanos(self.now), sent.draws.word()).as_nanos();
+        if sent.watched && !self.watch(to, sequence, kind, bytes, delay) {
             sent.lost += 1;
             return None;
         }
@@ -169,13 +173,17 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         Some((shared.windows.of(arrival), Event { offset, index, from, sequence, message }))
     }
 
-    /// Draws whether a message is lost, and records its delay if not. Returns whether it is on its way.
+    /// Draws whether a message is dropped, and records its delay if not. Returns whether it is on its way.
     #[inline(never)]
-    fn watch(&mut self, sequence: u32, kind: usize, bytes: u64, delay: u64) -> bool {
+    fn watch(&mut self, to: NodeId, sequence: u32, kind: usize, bytes: u64, delay: u64) -> bool {
         let shared = self.shared;
-        if shared.loss_threshold > 0 && shared.loss_key.word(self.here.id, sequence) < shared.loss_threshold {
-            self.tally.add(row(self.slice, Flow::Lost, self.here.node_type), kind, 1, bytes);
-            return false;
+        if shared.may_drop {
+            let word = shared.loss_key.word(self.here.id, sequence);
+            let cause = shared.network.drop_cause(self.here.id, to, SimTime::from_nanos(self.now), word);
+            if let Some(cause) = cause {
+                self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
+                return false;
+            }
         }
         if self.is_measured()
             && let Some(delays) = self.tally.delays.get_mut(kind)
@@ -204,7 +212,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             lost: 0,
             sequence,
             draws: self.shared.latency_key.draws(self.here.id, sequence),
-            watched: self.shared.loss_threshold > 0 || delays_recorded,
+            watched: self.shared.may_drop || delays_recorded,
         }
     }
 
@@ -322,5 +330,12 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
     fn random(&mut self) -> Stream {
         let sequence = self.next_sequence();
         self.shared.protocol_key.stream(self.here.id, sequence)
+    }
+
+    fn judge(&mut self, peer: NodeId, verdict: Verdict) {
+        if self.shared.judgements {
+            let time = SimTime::from_nanos(self.now);
+            self.judgements.push(Judgement { time, observer: self.here.id, subject: peer, verdict });
+        }
     }
 }

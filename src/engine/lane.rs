@@ -12,6 +12,7 @@ use super::sorter::Sorter;
 use super::stream::{Pool, Stream};
 use super::tally::Tally;
 use crate::contract::{NodeId, Protocol};
+use crate::metrics::Judgement;
 
 /// Most windows that the ring of an outbox spans; messages further away wait in a list.
 const RING_MAX: u64 = 4096;
@@ -199,6 +200,7 @@ pub(super) struct Core<P: Protocol, O> {
     pub(super) sorter: Sorter<Event<P::Message>>,
     pub(super) clashes: Clashes,
     pub(super) digest: Digest,
+    pub(super) judgements: Vec<Judgement>,
     pub(super) probe: O,
 }
 
@@ -232,6 +234,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
                 sorter: Sorter::new(windows.offset_bits()),
                 clashes: Clashes::default(),
                 digest: Digest::default(),
+                judgements: Vec::new(),
                 probe: O::default(),
             },
             next: None,

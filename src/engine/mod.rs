@@ -11,7 +11,9 @@
 mod clashes;
 mod context;
 mod digest;
+mod distribution;
 mod event;
+pub mod faults;
 mod lane;
 mod network;
 mod partition;
@@ -25,6 +27,7 @@ mod tally;
 mod team;
 mod wheel;
 
+pub use distribution::Distribution;
 pub use network::{Delay, Network, NetworkModel, RegionMatrix};
 pub use probe::{Cause, Probe};
 pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};

@@ -1,7 +1,8 @@
 //! The network between nodes: how long a message takes, and whether it arrives at all.
 
 use super::regions::RegionTable;
-use crate::contract::{Domain, NodeId, RandomKey, SimSpan, scale_word};
+use crate::contract::{NodeId, Placement, SimSpan, SimTime, scale_word};
+use crate::metrics::Flow;
 
 /// What the engine asks of a network. Every answer must be a function of its arguments.
 pub trait Network: Sync {
@@ -11,12 +12,19 @@ pub trait Network: Sync {
     /// No message takes more than this; `None` if there is no bound.
     fn largest_delay(&self) -> Option<SimSpan>;
 
-    /// The one-way delay of a message from `from` to `to`; `word` is 64 uniform bits that belong to this message.
-    fn delay(&self, from: NodeId, to: NodeId, word: u64) -> SimSpan;
+    /// The one-way delay of a message from `from` to `to` that is sent at `now`; `word` is 64 uniform bits that belong
+    /// to this message.
+    fn delay(&self, from: NodeId, to: NodeId, now: SimTime, word: u64) -> SimSpan;
 
-    /// The chance that a message is lost, as a threshold: it is lost if 64 uniform bits are below it.
-    fn loss_threshold(&self) -> u64 {
-        0
+    /// Whether any message may ever be dropped on the way.
+    fn may_drop(&self) -> bool {
+        false
+    }
+
+    /// Why a message that is sent at `now` is dropped on its way, if it is; `word` is 64 uniform bits that belong to this
+    /// message and are independent of those of its delay. Asked only where [`Network::may_drop`] says so.
+    fn drop_cause(&self, _from: NodeId, _to: NodeId, _now: SimTime, _word: u64) -> Option<Flow> {
+        None
     }
 }
 
@@ -41,50 +49,34 @@ pub enum Delay {
 pub struct RegionMatrix {
     /// Delays in nanoseconds, row by row: from, then to.
     delays: Vec<u64>,
-    /// Cumulative shares, scaled to 2^64; the last is the maximum.
-    cumulative: Vec<u64>,
+    placement: Placement,
     /// Jitter as a share of the delay, scaled to 2^32.
     jitter: u64,
-    key: RandomKey,
 }
 
 impl RegionMatrix {
-    /// Nodes are placed in the regions of `table` with probability `shares` (as many as regions, adding up to 1);
-    /// a message takes the table's delay times `1 + jitter * u`, `u` uniform in `[0, 1)`.
+    /// Nodes stand in the regions of `table` as `placement` says; a message takes the table's delay times
+    /// `1 + jitter * u`, `u` uniform in `[0, 1)`.
     ///
     /// # Panics
-    /// If the number of shares is not the number of regions.
-    pub fn new(table: &RegionTable, shares: &[f64], jitter: f64, seed: u64) -> Self {
+    /// If the placement has another number of regions.
+    pub fn new(table: &RegionTable, placement: Placement, jitter: f64) -> Self {
         let count = table.regions.len();
-        assert_eq!(shares.len(), count, "one share for each region of {}", table.name);
+        assert_eq!(placement.regions(), count, "one share for each region of {}", table.name);
         let delays = (0..count * count).map(|cell| table.one_way(cell / count, cell % count).as_nanos()).collect();
-        let mut sum = 0.0;
-        let mut cumulative: Vec<u64> = shares
-            .iter()
-            .map(|share| {
-                sum += share;
-                // Casting saturates, so rounding above 1 is harmless.
-                (sum * u64::MAX as f64) as u64
-            })
-            .collect();
-        // Rounding must not leave a gap behind the last region that has nodes.
-        if let Some(last) = shares.iter().rposition(|&share| share > 0.0) {
-            cumulative[last..].fill(u64::MAX);
-        }
         let jitter = (jitter * (1u64 << 32) as f64) as u64;
-        RegionMatrix { delays, cumulative, jitter, key: RandomKey::new(seed, Domain::Placement) }
+        RegionMatrix { delays, placement, jitter }
     }
 
-    /// The region in which `node` stands, an index into the table's regions.
-    #[inline]
-    pub fn region_of(&self, node: NodeId) -> usize {
-        let word = self.key.word(node, 0);
-        self.cumulative.iter().position(|&end| word < end).unwrap_or(self.cumulative.len() - 1)
+    /// Where nodes stand.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
     }
 
     #[inline(never)]
     fn delay(&self, from: NodeId, to: NodeId, word: u64) -> SimSpan {
-        let base = self.delays[self.region_of(from) * self.cumulative.len() + self.region_of(to)];
+        let row = self.placement.region_of(from) * self.placement.regions();
+        let base = self.delays[row + self.placement.region_of(to)];
         let jitter_max = ((u128::from(base) * u128::from(self.jitter)) >> 32) as u64;
         SimSpan::from_nanos(base + scale_word(word, jitter_max))
     }
@@ -144,15 +136,18 @@ impl Network for NetworkModel {
     }
 
     #[inline(always)]
-    fn delay(&self, from: NodeId, to: NodeId, word: u64) -> SimSpan {
+    fn delay(&self, from: NodeId, to: NodeId, _: SimTime, word: u64) -> SimSpan {
         match &self.regions {
             None => SimSpan::from_nanos(self.min + scale_word(word, self.width)),
             Some(matrix) => matrix.delay(from, to, word),
         }
     }
 
-    #[inline(always)]
-    fn loss_threshold(&self) -> u64 {
-        self.loss_threshold
+    fn may_drop(&self) -> bool {
+        self.loss_threshold > 0
+    }
+
+    fn drop_cause(&self, _: NodeId, _: NodeId, _: SimTime, word: u64) -> Option<Flow> {
+        (word < self.loss_threshold).then_some(Flow::Lost)
     }
 }

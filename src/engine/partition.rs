@@ -96,6 +96,7 @@ impl<P: Protocol> Partition<P> {
                 wheel: &mut self.wheel,
                 alarms: &mut core.alarms,
                 side: &mut core.side,
+                judgements: &mut core.judgements,
                 sequences: &mut self.sequences,
                 meters: &mut self.meters,
                 here: self.nodes.here(0),

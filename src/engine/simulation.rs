@@ -15,7 +15,7 @@ use super::probe::Probe;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
 use crate::contract::{Domain, NodeType, Nodes, Population, Protocol, RandomKey, SimSpan, SimTime};
-use crate::metrics::{Bandwidth, Spread, Traffic};
+use crate::metrics::{Bandwidth, Judgement, LifeEvent, Spread, Traffic};
 
 /// A window with fewer events per thread than this is handled by one thread: handing it out would take longer.
 const PARALLEL_EVENTS_MIN: u64 = 128;
@@ -53,6 +53,8 @@ pub struct Settings {
     pub meters: bool,
     /// Whether the delays of messages are recorded.
     pub delays: bool,
+    /// Whether verdicts of nodes on each other are recorded.
+    pub judgements: bool,
     /// IP and UDP headers of a message, in bytes.
     pub header: u32,
     /// What a broadcast does.
@@ -72,6 +74,7 @@ impl Settings {
             measured: SimTime::MAX..SimTime::MAX,
             meters: false,
             delays: false,
+            judgements: false,
             header: 28,
             broadcast: Broadcast::Delivered,
         }
@@ -108,7 +111,7 @@ impl Progress {
 /// Messages were lost or made up: a bug of the engine, so the run has no result.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "conservation of {kind:?} messages is violated at {time}: {sent} sent, but {received} received + {lost} lost + \
+    "conservation of {kind:?} messages is violated at {time}: {sent} sent, but {received} received + {dropped} dropped + \
      {in_flight} in flight; replay with seed {seed}"
 )]
 pub struct Violation {
@@ -120,8 +123,8 @@ pub struct Violation {
     pub sent: u64,
     /// Messages received.
     pub received: u64,
-    /// Messages lost by the network.
-    pub lost: u64,
+    /// Messages dropped, for whatever cause.
+    pub dropped: u64,
     /// Messages in queues.
     pub in_flight: i64,
     /// The seed of the run.
@@ -148,6 +151,10 @@ pub struct Outcome<P: Protocol, O = ()> {
     pub bytes: usize,
     /// Number of partitions.
     pub partitions: usize,
+    /// When nodes came and went, in order.
+    pub lives: Vec<LifeEvent>,
+    /// What nodes took each other for, in order; empty if not recorded.
+    pub judgements: Vec<Judgement>,
     /// The state of every partition at the end.
     pub states: Vec<(Nodes, P::State)>,
     /// The probe of every thread.
@@ -203,7 +210,8 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
             partitions_log2,
             broadcast: settings.broadcast,
             header: settings.header,
-            loss_threshold: network.loss_threshold(),
+            judgements: settings.judgements,
+            may_drop: network.may_drop(),
             latency_key: RandomKey::new(settings.seed, Domain::Latency),
             loss_key: RandomKey::new(settings.seed, Domain::Loss),
             protocol_key: RandomKey::new(settings.seed, Domain::Protocol),
@@ -346,7 +354,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         messages
     }
 
-    /// Sent = received + lost + in flight, for every kind.
+    /// Sent = received + dropped + in flight, for every kind.
     fn check_conservation(&self, time: SimTime) -> Result<(), Violation> {
         for (kind, &name) in self.shared.protocol.kinds().iter().enumerate() {
             let (mut totals, mut in_flight) = (KindTotals::default(), 0);
@@ -355,13 +363,22 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 let lane_totals = lane.core.tally.totals(kind);
                 totals.sent += lane_totals.sent;
                 totals.received += lane_totals.received;
-                totals.lost += lane_totals.lost;
+                totals.dropped += lane_totals.dropped;
                 in_flight += lane.core.tally.queued[kind];
             }
-            if i128::from(totals.sent) != i128::from(totals.received) + i128::from(totals.lost) + i128::from(in_flight)
+            if i128::from(totals.sent)
+                != i128::from(totals.received) + i128::from(totals.dropped) + i128::from(in_flight)
             {
-                let KindTotals { sent, received, lost } = totals;
-                return Err(Violation { kind: name, time, sent, received, lost, in_flight, seed: self.settings.seed });
+                let KindTotals { sent, received, dropped } = totals;
+                return Err(Violation {
+                    kind: name,
+                    time,
+                    sent,
+                    received,
+                    dropped,
+                    in_flight,
+                    seed: self.settings.seed,
+                });
             }
         }
         Ok(())
@@ -379,15 +396,18 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let lanes = all.len();
         let mut states: Vec<Option<(Nodes, P::State)>> = (0..self.partitions).map(|_| None).collect();
         let (mut slices, mut delays, mut probes) = (Vec::<Traffic>::new(), Vec::<Histogram<u64>>::new(), Vec::new());
+        let mut judgements: Vec<Judgement> = Vec::new();
         for (number, lane) in all.into_iter().enumerate() {
             for (place, partition) in lane.partitions.into_iter().enumerate() {
                 states[place * lanes + number] = Some((partition.nodes, partition.state));
             }
+            judgements.extend(lane.core.judgements);
             let (lane_slices, lane_delays) = lane.core.tally.into_results();
             merge(&mut slices, lane_slices, |sum, more| *sum += &more);
             merge(&mut delays, lane_delays, |sum, more| sum.add(more).expect("histograms that grow can be added"));
             probes.push(lane.core.probe);
         }
+        judgements.par_sort_unstable();
         Outcome {
             slices,
             delays,
@@ -398,6 +418,8 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             in_flight: in_flight as u64,
             bytes,
             partitions: self.partitions,
+            lives: Vec::new(),
+            judgements,
             states: states.into_iter().flatten().collect(),
             probes,
         }

@@ -36,7 +36,7 @@ pub(super) struct Tally {
 pub(super) struct KindTotals {
     pub(super) sent: u64,
     pub(super) received: u64,
-    pub(super) lost: u64,
+    pub(super) dropped: u64,
 }
 
 /// The row of the counters of `flow` at nodes of `node_type` in an open slice.
@@ -107,7 +107,7 @@ impl KindTotals {
         match flow {
             Flow::Sent => self.sent += messages,
             Flow::Received => self.received += messages,
-            Flow::Lost => self.lost += messages,
+            _ => self.dropped += messages,
         }
     }
 }

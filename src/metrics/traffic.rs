@@ -36,11 +36,32 @@ pub enum Flow {
     Received,
     /// Dropped by the network at random; attributed to the sender's type and the time of sending.
     Lost,
+    /// Dropped between two parts of a divided network; attributed as [`Flow::Lost`].
+    Partitioned,
+    /// Dropped because the queue of the sender's uplink was full; attributed as [`Flow::Lost`].
+    UplinkFull,
+    /// Dropped because the queue of the receiver's downlink was full; attributed to the receiver's type and the time of
+    /// arrival.
+    DownlinkFull,
+    /// Dropped because the receiver was down when the message arrived; attributed to the receiver's type and the time of
+    /// arrival.
+    ReceiverDown,
 }
 
 impl Flow {
     /// Every flow.
-    pub const ALL: [Flow; 3] = [Flow::Sent, Flow::Received, Flow::Lost];
+    pub const ALL: [Flow; 7] = [
+        Flow::Sent,
+        Flow::Received,
+        Flow::Lost,
+        Flow::Partitioned,
+        Flow::UplinkFull,
+        Flow::DownlinkFull,
+        Flow::ReceiverDown,
+    ];
+    /// The causes for which messages are dropped.
+    pub const DROPS: [Flow; 5] =
+        [Flow::Lost, Flow::Partitioned, Flow::UplinkFull, Flow::DownlinkFull, Flow::ReceiverDown];
 
     /// The name in result files.
     pub const fn name(self) -> &'static str {
@@ -48,6 +69,10 @@ impl Flow {
             Flow::Sent => "sent",
             Flow::Received => "received",
             Flow::Lost => "lost",
+            Flow::Partitioned => "partitioned",
+            Flow::UplinkFull => "uplink-full",
+            Flow::DownlinkFull => "downlink-full",
+            Flow::ReceiverDown => "receiver-down",
         }
     }
 }
@@ -91,6 +116,22 @@ impl Traffic {
             total += self.get(flow, kind, node_type);
         }
         total
+    }
+
+    /// What `pick` takes of every cause for which messages are dropped, added up.
+    pub fn dropped(&self, pick: impl Fn(&Traffic, Flow) -> Count) -> Count {
+        let mut total = Count::default();
+        Flow::DROPS.into_iter().for_each(|cause| total += pick(self, cause));
+        total
+    }
+
+    /// What `pick` takes of what was sent, received and, for whatever cause, lost.
+    pub fn directions(&self, pick: impl Fn(&Traffic, Flow) -> Count) -> [(&'static str, Count); 3] {
+        [
+            (Flow::Sent.name(), pick(self, Flow::Sent)),
+            (Flow::Received.name(), pick(self, Flow::Received)),
+            (Flow::Lost.name(), self.dropped(pick)),
+        ]
     }
 
     /// One flow over all kinds and node types.

@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::number::Number;
 use super::{RunReport, sheet};
 use crate::contract::NodeType;
-use crate::metrics::{Flow, PointResult};
+use crate::metrics::{PointResult, Traffic};
 
 const MESSAGE_COLUMNS: [&str; 13] = [
     "approach",
@@ -51,7 +51,7 @@ pub fn messages_csv(report: &RunReport<'_>) -> Vec<u8> {
 
 fn message_rows(point: &PointResult) -> Vec<MessageRow<'_>> {
     let seconds = point.measure.as_secs_f64();
-    let has_losses = point.measured.total(Flow::Lost).messages > 0;
+    let has_losses = point.measured.dropped(Traffic::total).messages > 0;
     let mut rows = Vec::new();
     for (kind, &kind_name) in point.kinds.iter().enumerate() {
         for node_type in NodeType::ALL {
@@ -59,8 +59,8 @@ fn message_rows(point: &PointResult) -> Vec<MessageRow<'_>> {
             if of_type == 0 {
                 continue;
             }
-            for flow in Flow::ALL.into_iter().filter(|&flow| flow != Flow::Lost || has_losses) {
-                let count = point.measured.get(flow, kind, node_type);
+            let directions = point.measured.directions(|traffic, flow| traffic.get(flow, kind, node_type));
+            for (direction, count) in directions.into_iter().take(if has_losses { 3 } else { 2 }) {
                 let wire_bytes = count.wire_bytes(point.header);
                 let messages_per_s = count.messages as f64 / seconds;
                 rows.push(MessageRow {
@@ -70,7 +70,7 @@ fn message_rows(point: &PointResult) -> Vec<MessageRow<'_>> {
                     method: point.method.to_string(),
                     kind: kind_name,
                     node_type: node_type.name(),
-                    direction: flow.name(),
+                    direction,
                     messages: count.messages,
                     payload_bytes: count.bytes,
                     wire_bytes,
@@ -112,15 +112,14 @@ fn timeline_rows(point: &PointResult) -> impl Iterator<Item = TimelineRow<'_>> {
     point.timeline.iter().flat_map(move |bucket| {
         let start = bucket.start.as_nanos();
         point.kinds.iter().enumerate().flat_map(move |(kind, &kind_name)| {
-            Flow::ALL.into_iter().map(move |flow| {
-                let count = bucket.traffic.kind_total(flow, kind);
+            bucket.traffic.directions(|traffic, flow| traffic.kind_total(flow, kind)).map(|(direction, count)| {
                 TimelineRow {
                     approach: &point.approach,
                     nodes: point.nodes(),
                     start_s: Number(start as f64 / 1e9),
                     phase: if start < point.warmup.as_nanos() { "warmup" } else { "measured" },
                     kind: kind_name,
-                    direction: flow.name(),
+                    direction,
                     messages: count.messages,
                     payload_bytes: count.bytes,
                 }
@@ -159,7 +158,12 @@ hierarchical,10,heartbeat,event,pong,light,received,0,0,0,0,0,0
     #[test]
     fn losses_have_rows_where_a_point_lost_anything() {
         let mut lossy = sample::tiers();
-        lossy.measured.add(Flow::Lost, 0, NodeType::SuperNode, crate::metrics::Count { messages: 1, bytes: 100 });
+        lossy.measured.add(
+            crate::metrics::Flow::Lost,
+            0,
+            NodeType::SuperNode,
+            crate::metrics::Count { messages: 1, bytes: 100 },
+        );
         let points = [sample::tiers(), lossy];
         let text = text(messages_csv(&sample::report(&points)));
         let lost: Vec<_> = text.lines().filter(|line| line.contains(",lost,")).collect();

@@ -6,7 +6,7 @@ use super::RunReport;
 use super::number::rounded;
 use crate::claims;
 use crate::contract::NodeType;
-use crate::metrics::{Flow, PointResult};
+use crate::metrics::{Flow, PointResult, Traffic};
 
 /// The version of the summary's layout; it changes when a field changes its name or meaning.
 pub const SUMMARY_FORMAT: u32 = 1;
@@ -191,7 +191,7 @@ impl SummaryPoint {
             interval_s: point.interval.as_secs_f64(),
             messages_sent: sent.messages,
             messages_received: point.measured.total(Flow::Received).messages,
-            messages_lost: point.measured.total(Flow::Lost).messages,
+            messages_lost: point.measured.dropped(Traffic::total).messages,
             payload_bytes_sent: sent.bytes,
             wire_bytes_sent: sent.wire_bytes(point.header),
             messages_per_s: rounded(point.messages_per_second()),

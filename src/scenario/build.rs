@@ -1,6 +1,6 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
-use crate::contract::{Domain, NodeId, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::contract::{Domain, NodeId, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::engine::{Broadcast, Delay, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation};
 use crate::metrics::{EngineFigures, Method, PointResult, TimelineBucket, Traffic, peak_memory, reset_peak_memory};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
@@ -107,7 +107,7 @@ pub fn network(spec: &NetworkSpec, seed: u64) -> NetworkModel {
         LatencySpec::Constant { delay } => Delay::Constant(*delay),
         LatencySpec::Uniform { min, max } => Delay::Uniform { min: *min, max: *max },
         LatencySpec::Regions { table, shares, jitter } => {
-            Delay::Regions(RegionMatrix::new(table, shares, *jitter, seed))
+            Delay::Regions(RegionMatrix::new(table, Placement::new(shares, seed), *jitter))
         }
     };
     NetworkModel::new(delay, spec.loss)

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
-use qnetsim::contract::{Population, SimSpan, SimTime};
+use qnetsim::contract::{Placement, Population, SimSpan, SimTime};
 use qnetsim::engine::regions::AWS_13;
 use qnetsim::engine::{Delay, Network, NetworkModel, Outcome, RegionMatrix, Settings, Simulation};
 
@@ -87,7 +87,7 @@ impl Case {
             Links::Regions(jitter, all) => {
                 let share = |region| if all { 1.0 / 13.0 } else { f64::from(u8::from(region < 2)) / 2.0 };
                 let shares: Vec<f64> = (0..AWS_13.regions.len()).map(share).collect();
-                Delay::Regions(RegionMatrix::new(&AWS_13, &shares, jitter, self.seed))
+                Delay::Regions(RegionMatrix::new(&AWS_13, Placement::new(&shares, self.seed), jitter))
             }
         };
         NetworkModel::new(delay, self.loss)

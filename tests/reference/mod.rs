@@ -136,12 +136,12 @@ impl<P: Protocol, N: Network> Simulator<'_, P, N> {
         let sequence = self.next_sequence();
         let kind = self.protocol.kind(&message);
         self.messages[kind][0] += 1;
-        let threshold = self.network.loss_threshold();
-        if threshold > 0 && self.keys[1].word(from, sequence) < threshold {
+        let (network, now) = (self.network, SimTime::from_nanos(self.now));
+        if network.may_drop() && network.drop_cause(from, to, now, self.keys[1].word(from, sequence)).is_some() {
             self.messages[kind][2] += 1;
             return;
         }
-        let delay = self.network.delay(from, to, self.keys[0].word(from, sequence));
+        let delay = network.delay(from, to, now, self.keys[0].word(from, sequence));
         // A time that does not exist stays under way for ever.
         let key = (self.now.saturating_add(delay.as_nanos()), to, from, sequence);
         self.heap.push(Reverse(Event { key, body: Body::Message(message, payload) }));

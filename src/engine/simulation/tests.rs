@@ -46,7 +46,7 @@ fn a_message_lost_or_made_up_stops_the_run() {
     assert!(run(|_| {}).is_ok());
     let found = run(|tally| tally.queued[1] -= 1).err().expect("a message fell out of a queue");
     let expected =
-        Violation { kind: "pong", time: SimTime::ZERO, sent: 4, received: 0, lost: 0, in_flight: 3, seed: 7 };
+        Violation { kind: "pong", time: SimTime::ZERO, sent: 4, received: 0, dropped: 0, in_flight: 3, seed: 7 };
     assert_eq!(found, expected);
     let received = super::super::tally::row(0, crate::metrics::Flow::Received, NodeType::FullNode);
     let found = run(|tally| tally.add(received, 0, 1, 0)).err().expect("a message was received twice");
