@@ -16,6 +16,7 @@ mod event;
 pub mod faults;
 mod lane;
 mod network;
+mod normal;
 mod partition;
 mod probe;
 pub mod regions;
@@ -27,7 +28,7 @@ mod tally;
 mod team;
 mod wheel;
 
-pub use distribution::Distribution;
+pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
 pub use network::{Delay, Network, NetworkModel, RegionMatrix};
 pub use probe::{Cause, Probe};
 pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};
