@@ -6,6 +6,9 @@
 
 pub mod build;
 mod canonical;
+mod capacity;
+mod distribution;
+mod faults;
 mod network;
 mod options;
 mod overrides;
@@ -24,6 +27,8 @@ use std::path::Path;
 use crate::contract::{Population, SimSpan};
 use crate::engine::regions::RegionTable;
 
+pub use capacity::CapacitySpec;
+pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
 
 use problem::{Draft, Place, Source};
@@ -47,6 +52,7 @@ const ROOT_KEYS: &[&str] = &[
     "network",
     "heartbeat",
     "approach",
+    "faults",
 ];
 
 /// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.
@@ -64,6 +70,8 @@ pub struct Scenario {
     pub network: NetworkSpec,
     /// What a heartbeat is.
     pub heartbeat: HeartbeatSpec,
+    /// What goes wrong.
+    pub faults: FaultsSpec,
     /// Width of a bucket of the time series, at least 1 ms; a point has at most 100 000 of them.
     pub timeline: SimSpan,
     /// The tables that are shown to people, in the order of the file.
@@ -178,6 +186,8 @@ pub struct NetworkSpec {
     pub loss: f64,
     /// Bytes of IP and UDP headers, added to every message; at most 1500.
     pub header: u32,
+    /// What nodes can send and receive; `None` if that is not limited.
+    pub capacity: Option<CapacitySpec>,
 }
 
 /// How long a message takes, one way. Always above zero, and at most an hour.
@@ -269,14 +279,23 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let description = description(reader, &root);
     let seed = seed(reader, &root);
     let tables = tables(reader, &root);
-    let (network, loss) = network::network(reader, &root);
+    let (network, mut per_message) = network::network(reader, &root);
     let heartbeat = network::heartbeat(reader, &root);
+    let world = faults::World::of(network.as_ref());
+    let faults = faults::faults(reader, &root, &world, network.as_ref().map_or(0.0, |network| network.loss));
+    let before = reader.drafts.len();
     let axes = points::axes(reader, &root);
     // Parts of a damaged file are missing from the tree, and what is left need not go together.
     if reader.damaged {
         return None;
     }
-    let points = axes.points(reader, loss);
+    let points = axes.points(reader);
+    // What hits no point can be told only where no point is refused.
+    if reader.drafts.len() == before {
+        faults.check(reader, &points, axes.longest());
+    }
+    per_message.extend(faults.per_message());
+    axes.check_counted(reader, &per_message);
     let mut scenario = Scenario {
         name: name?,
         description: description?,
@@ -284,6 +303,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
         points,
         network: network?,
         heartbeat: heartbeat?,
+        faults: faults.spec?,
         timeline: axes.timeline.value?,
         tables,
         hash: String::new(),
