@@ -12,13 +12,8 @@ const KEYS: &[&str] = &["model", "value", "mean", "shape", "scale", "published",
 /// Shorter sessions than any network can notice.
 const SPAN_MIN: SimSpan = SimSpan::from_millis(1);
 
-/// The distribution `key` of the table that begins at `at`, which cannot do without it; in seconds.
-pub(super) fn distribution(reader: &mut Reader, parent: &Section<'_>, at: Place, key: &str) -> Option<Distribution> {
-    if !parent.has(key) {
-        let label = format!("add {key} = {{ model = \"exponential\", mean = \"10min\" }}");
-        reader.lacks(Some(at), format!("there is no `{key}`"), label);
-        return None;
-    }
+/// The distribution `key` of `parent`, where it is written; in seconds.
+pub(super) fn distribution(reader: &mut Reader, parent: &Section<'_>, key: &str) -> Option<Distribution> {
     let section = reader.section(parent, key, KEYS);
     if !section.is_table() {
         return None;
@@ -48,7 +43,7 @@ pub(super) fn distribution(reader: &mut Reader, parent: &Section<'_>, at: Place,
             reader.report(draft.help(format!("its keys are {}", own.join(", "))));
         }
     }
-    let found = parameters(&mut Parameters { reader, section, model, at: section.at.unwrap_or(at) }, published);
+    let found = parameters(&mut Parameters { reader, section, model, at: section.at }, published);
     found.filter(|_| reader.drafts.len() == before)
 }
 
@@ -57,7 +52,7 @@ struct Parameters<'a, 't> {
     reader: &'a mut Reader,
     section: Section<'t>,
     model: &'static str,
-    at: Place,
+    at: Option<Place>,
 }
 
 fn parameters(from: &mut Parameters<'_, '_>, published: bool) -> Option<Distribution> {
@@ -92,7 +87,7 @@ impl<'t> Parameters<'_, 't> {
             return Some(&entry.value);
         }
         let title = format!("the {} distribution needs a `{key}`", self.model);
-        self.reader.lacks(Some(self.at), title, format!("add {key} = {example}"));
+        self.reader.lacks(self.at, title, format!("add {key} = {example}"));
         None
     }
 

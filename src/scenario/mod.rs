@@ -279,10 +279,10 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let description = description(reader, &root);
     let seed = seed(reader, &root);
     let tables = tables(reader, &root);
-    let (network, mut per_message) = network::network(reader, &root);
+    let network = network::network(reader, &root);
     let heartbeat = network::heartbeat(reader, &root);
-    let world = faults::World::of(network.as_ref());
-    let faults = faults::faults(reader, &root, &world, network.as_ref().map_or(0.0, |network| network.loss));
+    let world = faults::World::of(network.latency.as_ref());
+    let faults = faults::faults(reader, &root, &world, network.loss.value.unwrap_or(0.0));
     let before = reader.drafts.len();
     let axes = points::axes(reader, &root);
     // Parts of a damaged file are missing from the tree, and what is left need not go together.
@@ -294,14 +294,14 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     if reader.drafts.len() == before {
         faults.check(reader, &points, axes.longest());
     }
-    per_message.extend(faults.per_message());
+    let per_message: Vec<_> = network.per_message().into_iter().chain(faults.per_message()).collect();
     axes.check_counted(reader, &per_message);
     let mut scenario = Scenario {
         name: name?,
         description: description?,
         seed: seed?,
         points,
-        network: network?,
+        network: network.spec()?,
         heartbeat: heartbeat?,
         faults: faults.spec?,
         timeline: axes.timeline.value?,

@@ -3,6 +3,7 @@
 use super::whom::{Whom, covers};
 use super::{Context, Item};
 use crate::contract::{SimSpan, SimTime};
+use crate::engine::Distribution;
 use crate::engine::faults::{Churn, NodeSet, Outage};
 use crate::scenario::distribution::distribution;
 use crate::scenario::problem::Draft;
@@ -36,8 +37,8 @@ pub(super) fn churns(context: &mut Context<'_>, faults: &Section<'_>) -> Vec<Chu
 }
 
 fn churn(context: &mut Context<'_>, item: &Item<'_>, whom: Option<Whom>) -> Option<Churn> {
-    let session = distribution(context.reader, &item.section, item.at, "session");
-    let absence = distribution(context.reader, &item.section, item.at, "absence");
+    let session = spans(context, item, "session");
+    let absence = spans(context, item, "absence");
     let graceful = context.reader.field(&item.section, "graceful", 0.0, |reader, value| {
         reader.number(value, "a share of departures from 0 to 1", |share| (0.0..=1.0).contains(&share))
     });
@@ -50,6 +51,16 @@ fn churn(context: &mut Context<'_>, item: &Item<'_>, whom: Option<Whom>) -> Opti
         graceful: graceful.value?,
         steady: STARTS[start.value?] == "steady",
     })
+}
+
+/// The distribution `key`, which churn cannot do without.
+fn spans(context: &mut Context<'_>, item: &Item<'_>, key: &str) -> Option<Distribution> {
+    if !item.section.has(key) {
+        let label = format!("add {key} = {{ model = \"exponential\", mean = \"10min\" }}");
+        context.reader.lacks(Some(item.at), format!("the churn has no `{key}`"), label);
+        return None;
+    }
+    distribution(context.reader, &item.section, key)
 }
 
 /// The crashes, and what crowds are made of; those that are refused are left out.

@@ -3,16 +3,16 @@
 use super::{Context, Item};
 use crate::contract::NodeType;
 use crate::engine::faults::NodeSet;
+use crate::scenario::LatencySpec;
 use crate::scenario::problem::{Draft, Place, nearest};
 use crate::scenario::quantity::short;
 use crate::scenario::reader::Section;
 use crate::scenario::tree::Value;
-use crate::scenario::{LatencySpec, NetworkSpec};
 
 /// What is known about regions when faults are read.
 #[derive(Clone, Debug)]
 pub(in crate::scenario) enum World<'a> {
-    /// The network is refused, so nothing is.
+    /// The latency model is refused, so nothing is.
     Unknown,
     /// The latency model knows no regions.
     Plain,
@@ -21,9 +21,9 @@ pub(in crate::scenario) enum World<'a> {
 }
 
 impl<'a> World<'a> {
-    /// The regions of `network`; `None` if it is refused.
-    pub(in crate::scenario) fn of(network: Option<&'a NetworkSpec>) -> Self {
-        match network.map(|network| &network.latency) {
+    /// The regions of a latency model; `None` if it is refused.
+    pub(in crate::scenario) fn of(latency: Option<&'a LatencySpec>) -> Self {
+        match latency {
             None => World::Unknown,
             Some(LatencySpec::Regions { table, shares, .. }) => {
                 World::Regions { names: table.regions.to_vec(), shares }
