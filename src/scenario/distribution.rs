@@ -2,18 +2,24 @@
 
 use super::problem::{Draft, Place};
 use super::reader::{Reader, SPAN_MAX, Section};
+use super::traces::Traces;
 use super::tree::Value;
 use crate::contract::SimSpan;
 use crate::engine::{Distribution, PUBLISHED_NAMES, published};
 
-const MODELS: &[&str] = &["exponential", "constant", "weibull", "lognormal", "pareto"];
+const MODELS: &[&str] = &["exponential", "constant", "weibull", "lognormal", "pareto", "trace"];
 /// Keys of every model, so that a stray one is told from an unknown one.
-const KEYS: &[&str] = &["model", "value", "mean", "shape", "scale", "published", "median", "sigma"];
+const KEYS: &[&str] = &["model", "value", "mean", "shape", "scale", "published", "median", "sigma", "file", "column"];
 /// Shorter sessions than any network can notice.
 const SPAN_MIN: SimSpan = SimSpan::from_millis(1);
 
 /// The distribution `key` of `parent`, where it is written; in seconds.
-pub(super) fn distribution(reader: &mut Reader, parent: &Section<'_>, key: &str) -> Option<Distribution> {
+pub(super) fn distribution(
+    reader: &mut Reader,
+    traces: &mut Traces,
+    parent: &Section<'_>,
+    key: &str,
+) -> Option<Distribution> {
     let section = reader.section(parent, key, KEYS);
     if !section.is_table() {
         return None;
@@ -30,6 +36,7 @@ pub(super) fn distribution(reader: &mut Reader, parent: &Section<'_>, key: &str)
         "weibull" => &["shape", "scale", "published"],
         "lognormal" => &["median", "sigma"],
         "pareto" => &["shape", "scale"],
+        "trace" => &["file", "column"],
         _ => &["mean"],
     };
     let before = reader.drafts.len();
@@ -43,13 +50,14 @@ pub(super) fn distribution(reader: &mut Reader, parent: &Section<'_>, key: &str)
             reader.report(draft.help(format!("its keys are {}", own.join(", "))));
         }
     }
-    let found = parameters(&mut Parameters { reader, section, model, at: section.at }, published);
+    let found = parameters(&mut Parameters { reader, traces, section, model, at: section.at }, published);
     found.filter(|_| reader.drafts.len() == before)
 }
 
 /// What reads the parameters of one distribution.
 struct Parameters<'a, 't> {
     reader: &'a mut Reader,
+    traces: &'a mut Traces,
     section: Section<'t>,
     model: &'static str,
     at: Option<Place>,
@@ -76,6 +84,7 @@ fn parameters(from: &mut Parameters<'_, '_>, published: bool) -> Option<Distribu
             let scale = from.seconds("scale");
             Some(Distribution::Pareto { shape: shape?, scale: scale? })
         }
+        "trace" => from.trace(),
         _ => Some(Distribution::Exponential { mean: from.seconds("mean")? }),
     }
 }
@@ -105,5 +114,12 @@ impl<'t> Parameters<'_, 't> {
         let value = self.value("published", "\"debian\"")?;
         let index = self.reader.choice(value, "a published distribution", &PUBLISHED_NAMES)?;
         published(PUBLISHED_NAMES[index])
+    }
+
+    fn trace(&mut self) -> Option<Distribution> {
+        let file = self.value("file", "\"sessions.csv\"");
+        let column = self.value("column", "\"session_s\"");
+        let column = self.reader.text(column?, "the name of a column", "\"session_s\"")?;
+        self.traces.read(self.reader, file?, column)
     }
 }

@@ -9,6 +9,7 @@ use super::points::PerMessage;
 use super::problem::{Draft, Place};
 use super::quantity::span_text;
 use super::reader::{Reader, SPAN_MAX, Section};
+use super::traces::Traces;
 use crate::contract::{NodeType, SimSpan, SimTime};
 use crate::engine::faults::{Disturbances, Schedule};
 
@@ -60,7 +61,7 @@ struct Mark {
 pub(super) fn faults(reader: &mut Reader, root: &Section<'_>, world: &World<'_>, loss: f64) -> Faults {
     let before = reader.drafts.len();
     let section = reader.section(root, "faults", FAULT_KEYS);
-    let mut context = Context { reader, world, sets: 0, marks: Vec::new() };
+    let mut context = Context { reader, world, sets: 0, traces: Traces::default(), marks: Vec::new() };
     let schedule =
         Schedule { churns: lives::churns(&mut context, &section), outages: lives::outages(&mut context, &section) };
     let disturbances = Disturbances {
@@ -124,6 +125,7 @@ struct Context<'a> {
     world: &'a World<'a>,
     /// Sets of nodes so far: their numbers start at 1.
     sets: u32,
+    traces: Traces,
     marks: Vec<Mark>,
 }
 

@@ -1,14 +1,15 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
 //! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
-//! of it table by table (`network`, `tiers`, `options`), `points` combines them, and whatever is wrong on the way
-//! becomes a `problem` with its place, without stopping.
+//! of it table by table (`network`, `tiers`, `options`) and out of the `files` that it names, `points` combines them, and
+//! whatever is wrong on the way becomes a `problem` with its place, without stopping.
 
 pub mod build;
 mod canonical;
 mod capacity;
 mod distribution;
 mod faults;
+mod files;
 mod network;
 mod options;
 mod overrides;
@@ -18,6 +19,7 @@ mod problem;
 mod quantity;
 mod reader;
 mod tiers;
+mod traces;
 mod tree;
 
 use std::fs::File;
@@ -31,6 +33,7 @@ pub use capacity::CapacitySpec;
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
 
+use files::Files;
 use problem::{Draft, Place, Source};
 use quantity::short;
 use reader::{Reader, Section};
@@ -240,7 +243,8 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError
     }
 }
 
-/// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it.
+/// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it. Other files that the
+/// text names are looked for in the folder of `file_name`.
 ///
 /// # Errors
 /// If the text is larger than [`FILE_BYTES_MAX`], or with everything that is wrong in it.
@@ -251,7 +255,7 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
     let mut raw = tree::document(text, 0);
     let mut drafts = raw.drafts;
     overrides::apply(&mut raw.root, overrides, &mut drafts);
-    let mut reader = Reader { drafts: Vec::new(), damaged: raw.damaged };
+    let mut reader = Reader::new(Files::beside(file_name, 1 + overrides.len()), raw.damaged);
     let scenario = read(&mut reader, &raw.root);
     // What the parser made of a broken line is a guess, and what follows from a guess helps nobody.
     drafts.extend(reader.drafts.into_iter().filter(|draft| !on_broken_line(draft.at, &raw.broken)));
@@ -260,7 +264,8 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
         _ => {
             let names: Vec<_> = overrides.iter().map(|text| overrides::source_name(text)).collect();
             let set = names.iter().zip(overrides).map(|(name, text)| Source { name, text });
-            let sources: Vec<_> = std::iter::once(Source { name: file_name, text }).chain(set).collect();
+            let sources = std::iter::once(Source { name: file_name, text }).chain(set);
+            let sources: Vec<_> = sources.chain(reader.files.sources()).collect();
             Err(problem::problems(drafts, &sources))
         }
     }

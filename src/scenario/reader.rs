@@ -1,5 +1,6 @@
 //! Takes typed values out of the raw tree; what does not fit becomes a problem and reading goes on.
 
+use super::files::Files;
 use super::problem::{Draft, Place, nearest};
 use super::quantity::{
     BITRATE, COUNT, DURATION, Decimal, Fault, Quantity, SIZE, bitrate_text, count_text, short, span_text,
@@ -61,9 +62,16 @@ pub(super) struct Reader {
     pub(super) drafts: Vec<Draft>,
     /// Whether parts of the file are missing from the tree, so that the absence of a key means nothing.
     pub(super) damaged: bool,
+    /// Files that the scenario names.
+    pub(super) files: Files,
 }
 
 impl Reader {
+    /// A reader of a file that is `damaged` or not, which may name `files`.
+    pub(super) fn new(files: Files, damaged: bool) -> Self {
+        Reader { drafts: Vec::new(), damaged, files }
+    }
+
     pub(super) fn report(&mut self, draft: Draft) {
         self.drafts.push(draft);
     }

@@ -60,7 +60,7 @@ fn spans(context: &mut Context<'_>, item: &Item<'_>, key: &str) -> Option<Distri
         context.reader.lacks(Some(item.at), format!("the churn has no `{key}`"), label);
         return None;
     }
-    distribution(context.reader, &item.section, key)
+    distribution(context.reader, &mut context.traces, &item.section, key)
 }
 
 /// The crashes, and what crowds are made of; those that are refused are left out.
