@@ -2,11 +2,12 @@
 
 use std::fs;
 
+use proptest::prelude::*;
 use qnetsim::claims::bandwidth_budget;
 use qnetsim::contract::{NodeType, SimSpan, SimTime};
 use qnetsim::engine::Distribution;
 use qnetsim::engine::faults::{Between, Churn, NodeSet, Outage};
-use qnetsim::scenario::{CapacitySpec, FaultsSpec, Scenario, load, parse};
+use qnetsim::scenario::{CapacitySpec, FaultsSpec, Scenario, ScenarioError, load, parse, plan};
 
 const HEAD: &str = "name = \"a\"\nnodes = \"10K\"\napproaches = [\"ping\", \"hierarchical\"]\nmeasure = \"10min\"\n\
                     tiers.mobile = 10\n";
@@ -136,7 +137,7 @@ fn a_crowd_is_away_until_it_comes_and_goes_again_if_it_does_not_stay() {
         until_over: SimSpan::from_secs(10),
         graceful: false,
     };
-    assert_eq!(read(crowd).faults.schedule.outages, [away.clone()]);
+    assert_eq!(read(crowd).faults.schedule.outages, std::slice::from_ref(&away));
     let gone = |graceful| Outage {
         nodes: nodes.clone(),
         from: secs(360),
@@ -288,4 +289,95 @@ fn the_example_of_the_readme_is_a_scenario() {
     let FaultsSpec { schedule, disturbances } = &scenario.faults;
     assert!(!schedule.churns.is_empty() && schedule.outages.len() >= 2 && scenario.network.capacity.is_some());
     assert!([disturbances.losses.len(), disturbances.surges.len(), disturbances.partitions.len()] == [1; 3]);
+}
+
+/// One fault in the file: a kind, and some of its keys with values that are good more often than not.
+fn fault() -> impl Strategy<Value = String> {
+    let keys = "types regions share session absence graceful start at over until until_over stay end loss from to \
+                both_ways factor extra heal";
+    let keys: Vec<_> = keys.split(' ').collect();
+    let values = [
+        "\"10s\"",
+        "\"20s\"",
+        "\"30s\"",
+        "\"0s\"",
+        "\"9d\"",
+        "0.5",
+        "0",
+        "1.5",
+        "true",
+        "false",
+        "\"light\"",
+        "[\"full\", \"super\"]",
+        "\"Tokyo\"",
+        "[\"Seoul\", \"N_Virginia\"]",
+        "{ model = \"constant\", value = \"9s\" }",
+        "{ model = \"weibull\", published = \"debian\" }",
+        "{ model = \"pareto\", shape = 1.5, scale = \"1ms\" }",
+        "[]",
+        "nan",
+    ];
+    // What a kind cannot do without, so that whole faults come about.
+    let kinds = [
+        (
+            "churn",
+            "session = { model = \"exponential\", mean = \"9s\" }\nabsence = { model = \"constant\", value = \"1s\" }",
+        ),
+        ("crash", "at = \"15s\""),
+        ("crowd", "at = \"5s\""),
+        ("loss", "start = \"15s\"\nend = \"25s\"\nloss = 0.5"),
+        ("surge", "start = \"15s\"\nend = \"25s\"\nfactor = 1.5"),
+        ("partition", "start = \"15s\"\nheal = \"25s\"\nregions = \"Tokyo\""),
+    ];
+    let extra = (proptest::sample::select(keys), proptest::sample::select(values.to_vec()));
+    (proptest::sample::select(kinds.to_vec()), prop::collection::vec(extra, 0..3)).prop_map(
+        |((kind, needed), extra)| {
+            let extra: String = extra.into_iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+            format!("[[faults.{kind}]]\n{needed}\n{extra}")
+        },
+    )
+}
+
+fn check_set(set: &NodeSet) -> Result<(), TestCaseError> {
+    prop_assert!(set.share > 0.0 && set.share <= 1.0 && set.regions != 0 && set.types.contains(&true), "{set:?}");
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2_000))]
+    #[test]
+    fn what_is_accepted_can_be_run_and_what_is_not_is_told(faults in prop::collection::vec(fault(), 0..5)) {
+        let text = format!("{HEAD}{REGIONS}{}", faults.concat());
+        let scenario = match parse("s.toml", &text, &[]) {
+            Ok(scenario) => scenario,
+            Err(ScenarioError::Invalid(problems)) => {
+                prop_assert!(problems.list().iter().all(|problem| problem.line > 5), "{problems}");
+                return Ok(());
+            }
+            Err(error) => panic!("{error}"),
+        };
+        let FaultsSpec { schedule, disturbances } = &scenario.faults;
+        for Churn { nodes, session, absence, graceful, .. } in &schedule.churns {
+            check_set(nodes)?;
+            prop_assert!(session.mean() > 0.0 && absence.mean().is_finite() && (0.0..=1.0).contains(graceful));
+        }
+        for outage in &schedule.outages {
+            check_set(&outage.nodes)?;
+            let gone = outage.from + outage.from_over;
+            prop_assert!(outage.until.is_none_or(|until| until > outage.from && until >= gone), "{outage:?}");
+        }
+        let betweens = disturbances.losses.iter().map(|(between, _)| between);
+        for between in betweens.chain(disturbances.surges.iter().map(|(between, ..)| between)) {
+            check_set(&between.from)?;
+            check_set(&between.to)?;
+            prop_assert!(between.during.start < between.during.end);
+        }
+        for (during, nodes) in &disturbances.partitions {
+            check_set(nodes)?;
+            prop_assert!(during.start < during.end);
+        }
+        for point in &scenario.points {
+            prop_assert!(plan::memory(&scenario, point, 2) < u64::MAX);
+        }
+    }
 }
