@@ -1,42 +1,12 @@
 //! What a scenario file may not say: every refusal stands at the right place and says what to write instead.
 
+mod refusals;
+
 use std::time::{Duration, Instant};
 
-use qnetsim::scenario::{FILE_BYTES_MAX, Problem, Problems, ScenarioError, parse};
+use qnetsim::scenario::{FILE_BYTES_MAX, parse};
 
-/// Three good lines; what follows them starts at line 4.
-const HEAD: &str = "name = \"a\"\nnodes = [\"1K\", \"10K\"]\napproaches = \"ping\"\n";
-
-fn problems_with(text: &str, overrides: &[&str]) -> Problems {
-    let overrides: Vec<_> = overrides.iter().map(|text| (*text).to_owned()).collect();
-    match parse("s.toml", text, &overrides) {
-        Err(ScenarioError::Invalid(problems)) => problems,
-        other => panic!("{text}\n{other:?}"),
-    }
-}
-
-fn said(problem: &Problem) -> String {
-    format!("{}: {} ({})", problem.title, problem.label, problem.help.as_deref().unwrap_or(""))
-}
-
-/// Checks that `text` has one problem, at `line` and `column`, and that what is said holds all of `parts`.
-#[track_caller]
-fn check_file(text: &str, (line, column): (usize, usize), parts: &[&str]) {
-    let problems = problems_with(text, &[]);
-    let [problem] = problems.list() else { panic!("{problems}") };
-    assert_eq!((problem.line, problem.column), (line, column), "{problems}");
-    for part in parts {
-        assert!(said(problem).contains(part), "`{part}` is not said: {problems}");
-    }
-    let shown = problems.render(false);
-    assert!(shown.contains(&format!("s.toml:{line}:{column}")) && shown.contains('^'), "{shown}");
-}
-
-/// As [`check_file`], for lines that follow [`HEAD`]; `line` counts from the first of them.
-#[track_caller]
-fn check(lines: &str, (line, column): (usize, usize), parts: &[&str]) {
-    check_file(&format!("{HEAD}{lines}"), (line + 3, column), parts);
-}
+use refusals::{HEAD, check, check_file, problems_with, said};
 
 #[test]
 fn a_wrong_type_is_refused_with_what_to_write() {
@@ -357,7 +327,7 @@ error: unknown key `speed` in `network`
 6 | speed = 1
   | ^^^^^ remove it
   |
-  = help: known keys are latency, loss, header
+  = help: known keys are latency, loss, header, capacity
 
 error: unknown unit `Q`: a whole count is in K, M, G
  --> --set nodes=1Q:1:7

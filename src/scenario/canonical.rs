@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Approach, LatencySpec, Scenario, TierLinks};
+use super::{Approach, CapacitySpec, FaultsSpec, LatencySpec, Scenario, TierLinks};
 use crate::contract::NodeType;
+use crate::engine::Distribution;
+use crate::engine::faults::{Between, Churn, NodeSet, Outage};
 
 /// Changes when the text below changes its meaning.
 const VERSION: u32 = 1;
@@ -32,6 +34,10 @@ fn text(scenario: &Scenario) -> String {
     });
     lines.push(format!("loss {}", bits(network.loss)));
     lines.push(format!("header {}", network.header));
+    if let Some(CapacitySpec { upload, download, queue }) = network.capacity {
+        lines.push(format!("capacity up {} down {} queue {queue}", words(upload), words(download)));
+    }
+    faults(&scenario.faults, &mut lines);
     lines.push(format!("heartbeat {} {}", scenario.heartbeat.interval.as_nanos(), scenario.heartbeat.size));
     lines.push(format!("timeline {}", scenario.timeline.as_nanos()));
     for point in &scenario.points {
@@ -41,6 +47,61 @@ fn text(scenario: &Scenario) -> String {
         lines.push(format!("point {name} {} nodes {counts} times {warmup} {measure}", options(&point.approach)));
     }
     lines.join("\n")
+}
+
+/// One line a fault, none where there are none.
+fn faults(faults: &FaultsSpec, lines: &mut Vec<String>) {
+    for Churn { nodes, session, absence, graceful, steady } in &faults.schedule.churns {
+        let spans = format!("session {} absence {}", distribution(session), distribution(absence));
+        lines.push(format!("churn {} {spans} graceful {} steady {steady}", node_set(nodes), bits(*graceful)));
+    }
+    for Outage { nodes, from, from_over, until, until_over, graceful } in &faults.schedule.outages {
+        let until = until.map_or("-".to_owned(), |until| until.as_nanos().to_string());
+        let times = format!("{} {} {until} {}", from.as_nanos(), from_over.as_nanos(), until_over.as_nanos());
+        lines.push(format!("outage {} times {times} graceful {graceful}", node_set(nodes)));
+    }
+    for (between, loss) in &faults.disturbances.losses {
+        lines.push(format!("loss {} {}", links_between(between), bits(*loss)));
+    }
+    for (between, factor, extra) in &faults.disturbances.surges {
+        lines.push(format!("surge {} {} {}", links_between(between), bits(*factor), extra.as_nanos()));
+    }
+    for (during, nodes) in &faults.disturbances.partitions {
+        lines.push(format!("partition {} {} {}", during.start.as_nanos(), during.end.as_nanos(), node_set(nodes)));
+    }
+}
+
+fn node_set(nodes: &NodeSet) -> String {
+    let NodeSet { types, regions, share, number } = nodes;
+    format!("{} {regions:x} {} {number}", words(types.map(u8::from)), bits(*share))
+}
+
+fn links_between(between: &Between) -> String {
+    let Between { during, from, to, both_ways } = between;
+    let (start, end) = (during.start.as_nanos(), during.end.as_nanos());
+    format!("{start} {end} from {} to {} both {both_ways}", node_set(from), node_set(to))
+}
+
+/// The values of a trace enter by their own hash: they may be a million.
+fn distribution(distribution: &Distribution) -> String {
+    match distribution {
+        Distribution::Constant(value) => format!("constant {}", bits(*value)),
+        Distribution::Exponential { mean } => format!("exponential {}", bits(*mean)),
+        Distribution::Weibull { shape, scale } => format!("weibull {} {}", bits(*shape), bits(*scale)),
+        Distribution::Lognormal { median, sigma } => format!("lognormal {} {}", bits(*median), bits(*sigma)),
+        Distribution::Pareto { shape, scale } => format!("pareto {} {}", bits(*shape), bits(*scale)),
+        Distribution::Observed(observed) => {
+            let mut hasher = blake3::Hasher::new();
+            for value in observed.values() {
+                hasher.update(&value.to_bits().to_le_bytes());
+            }
+            format!("observed {}", hasher.finalize().to_hex())
+        }
+    }
+}
+
+fn words<T: ToString>(values: [T; 4]) -> String {
+    values.map(|value| value.to_string()).join(" ")
 }
 
 fn options(approach: &Approach) -> String {

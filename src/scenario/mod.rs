@@ -1,11 +1,15 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
 //! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
-//! of it table by table (`network`, `tiers`, `options`), `points` combines them, and whatever is wrong on the way
-//! becomes a `problem` with its place, without stopping.
+//! of it table by table (`network`, `tiers`, `options`) and out of the `files` that it names, `points` combines them, and
+//! whatever is wrong on the way becomes a `problem` with its place, without stopping.
 
 pub mod build;
 mod canonical;
+mod capacity;
+mod distribution;
+mod faults;
+mod files;
 mod network;
 mod options;
 mod overrides;
@@ -15,6 +19,7 @@ mod problem;
 mod quantity;
 mod reader;
 mod tiers;
+mod traces;
 mod tree;
 
 use std::fs::File;
@@ -24,8 +29,11 @@ use std::path::Path;
 use crate::contract::{Population, SimSpan};
 use crate::engine::regions::RegionTable;
 
+pub use capacity::CapacitySpec;
+pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
 
+use files::Files;
 use problem::{Draft, Place, Source};
 use quantity::short;
 use reader::{Reader, Section};
@@ -47,6 +55,7 @@ const ROOT_KEYS: &[&str] = &[
     "network",
     "heartbeat",
     "approach",
+    "faults",
 ];
 
 /// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.
@@ -64,6 +73,8 @@ pub struct Scenario {
     pub network: NetworkSpec,
     /// What a heartbeat is.
     pub heartbeat: HeartbeatSpec,
+    /// What goes wrong.
+    pub faults: FaultsSpec,
     /// Width of a bucket of the time series, at least 1 ms; a point has at most 100 000 of them.
     pub timeline: SimSpan,
     /// The tables that are shown to people, in the order of the file.
@@ -178,6 +189,8 @@ pub struct NetworkSpec {
     pub loss: f64,
     /// Bytes of IP and UDP headers, added to every message; at most 1500.
     pub header: u32,
+    /// What nodes can send and receive; `None` if that is not limited.
+    pub capacity: Option<CapacitySpec>,
 }
 
 /// How long a message takes, one way. Always above zero, and at most an hour.
@@ -230,7 +243,8 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError
     }
 }
 
-/// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it.
+/// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it. Other files that the
+/// text names are looked for in the folder of `file_name`.
 ///
 /// # Errors
 /// If the text is larger than [`FILE_BYTES_MAX`], or with everything that is wrong in it.
@@ -241,7 +255,7 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
     let mut raw = tree::document(text, 0);
     let mut drafts = raw.drafts;
     overrides::apply(&mut raw.root, overrides, &mut drafts);
-    let mut reader = Reader { drafts: Vec::new(), damaged: raw.damaged };
+    let mut reader = Reader::new(Files::beside(file_name, 1 + overrides.len()), raw.damaged);
     let scenario = read(&mut reader, &raw.root);
     // What the parser made of a broken line is a guess, and what follows from a guess helps nobody.
     drafts.extend(reader.drafts.into_iter().filter(|draft| !on_broken_line(draft.at, &raw.broken)));
@@ -250,7 +264,8 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
         _ => {
             let names: Vec<_> = overrides.iter().map(|text| overrides::source_name(text)).collect();
             let set = names.iter().zip(overrides).map(|(name, text)| Source { name, text });
-            let sources: Vec<_> = std::iter::once(Source { name: file_name, text }).chain(set).collect();
+            let sources = std::iter::once(Source { name: file_name, text }).chain(set);
+            let sources: Vec<_> = sources.chain(reader.files.sources()).collect();
             Err(problem::problems(drafts, &sources))
         }
     }
@@ -269,21 +284,31 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let description = description(reader, &root);
     let seed = seed(reader, &root);
     let tables = tables(reader, &root);
-    let (network, loss) = network::network(reader, &root);
+    let network = network::network(reader, &root);
     let heartbeat = network::heartbeat(reader, &root);
+    let world = faults::World::of(network.latency.as_ref());
+    let faults = faults::faults(reader, &root, &world, network.loss.value.unwrap_or(0.0));
+    let before = reader.drafts.len();
     let axes = points::axes(reader, &root);
     // Parts of a damaged file are missing from the tree, and what is left need not go together.
     if reader.damaged {
         return None;
     }
-    let points = axes.points(reader, loss);
+    let points = axes.points(reader);
+    // What hits no point can be told only where no point is refused.
+    if reader.drafts.len() == before {
+        faults.check(reader, &points, axes.longest());
+    }
+    let per_message: Vec<_> = network.per_message().into_iter().chain(faults.per_message()).collect();
+    axes.check_counted(reader, &per_message);
     let mut scenario = Scenario {
         name: name?,
         description: description?,
         seed: seed?,
         points,
-        network: network?,
+        network: network.spec()?,
         heartbeat: heartbeat?,
+        faults: faults.spec?,
         timeline: axes.timeline.value?,
         tables,
         hash: String::new(),

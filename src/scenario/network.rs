@@ -1,13 +1,15 @@
 //! The `[network]` and `[heartbeat]` tables: delays, losses, headers and what a heartbeat is.
 
+use super::capacity::capacity;
+use super::points::PerMessage;
 use super::problem::{Draft, Place, nearest};
 use super::quantity::{short, span_text};
 use super::reader::{Field, Reader, SPAN_MAX, Section};
-use super::{HeartbeatSpec, LatencySpec, NetworkSpec};
+use super::{CapacitySpec, HeartbeatSpec, LatencySpec, NetworkSpec};
 use crate::contract::SimSpan;
 use crate::engine::regions::{RegionTable, TABLES};
 
-const NETWORK_KEYS: &[&str] = &["latency", "loss", "header"];
+const NETWORK_KEYS: &[&str] = &["latency", "loss", "header", "capacity"];
 const HEARTBEAT_KEYS: &[&str] = &["interval", "size"];
 const MODELS: &[&str] = &["uniform", "constant", "regions"];
 /// Keys of a latency model; every key of every model, so that a stray one is told from an unknown one.
@@ -24,16 +26,49 @@ const INTERVAL_MIN: SimSpan = SimSpan::from_millis(1);
 /// Sizes of a heartbeat: its fixed fields, and the most that a UDP datagram over IPv4 carries.
 const HEARTBEAT_SIZE: (u32, u32) = (48, 65_507);
 
-/// The network, and the loss with its place for checks that concern more than the network.
-pub(super) fn network(reader: &mut Reader, root: &Section<'_>) -> (Option<NetworkSpec>, Field<f64>) {
+/// The network as written; a part that is refused is `None`.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) latency: Option<LatencySpec>,
+    pub(super) loss: Field<f64>,
+    header: Option<u32>,
+    capacity: Field<Option<CapacitySpec>>,
+}
+
+/// Reads the network.
+pub(super) fn network(reader: &mut Reader, root: &Section<'_>) -> Parts {
     let section = reader.section(root, "network", NETWORK_KEYS);
     let loss = reader.field(&section, "loss", 0.0, |reader, value| {
         reader.number(value, "a share of messages from 0 up to, not including, 1", |loss| (0.0..1.0).contains(&loss))
     });
     let header = reader.field(&section, "header", 28, |reader, value| reader.size(value, 0, 1_500));
     let latency = latency(reader, &section);
-    let spec = || Some(NetworkSpec { latency: latency?, loss: loss.value?, header: header.value? });
-    (spec(), loss)
+    Parts { latency, loss, header: header.value, capacity: capacity(reader, &section) }
+}
+
+impl Parts {
+    /// The network, unless a part of it is refused.
+    pub(super) fn spec(self) -> Option<NetworkSpec> {
+        let Parts { latency, loss, header, capacity } = self;
+        Some(NetworkSpec { latency: latency?, loss: loss.value?, header: header?, capacity: capacity.value? })
+    }
+
+    /// What of it concerns single messages.
+    pub(super) fn per_message(&self) -> Vec<PerMessage> {
+        let losing = self.loss.at.filter(|_| self.loss.value.is_some_and(|loss| loss > 0.0)).map(|at| PerMessage {
+            at,
+            what: "lose messages",
+            without: "set network.loss = 0",
+            why: "counted cannot draw n(n-1) losses",
+        });
+        let queueing = self.capacity.at.map(|at| PerMessage {
+            at,
+            what: "have capacities",
+            without: "remove network.capacity",
+            why: "messages that are counted wait in no queue",
+        });
+        losing.into_iter().chain(queueing).collect()
+    }
 }
 
 /// What a heartbeat is.

@@ -1,5 +1,7 @@
 //! What a point will take, before anything is allocated.
 
+mod faults;
+
 use crate::contract::NodeType;
 use crate::metrics::Method;
 
@@ -26,6 +28,7 @@ const RESULT_BYTES: u64 = 640 + 9 * 80;
 pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
     let nodes = u64::from(point.population.total());
     let in_flight = messages_per_second(scenario, point) * longest_delay(scenario) * MESSAGE_BYTES as f64;
+    let faults = faults::bytes(scenario, point);
     // Links take 12 bytes each: 8 at the sender and 4 at the receiver. Building takes 12 before the receiver has its
     // 4, so it takes no more. Rows of uneven length, their lengths while building, and slots take 12 per node.
     let stored = match point.approach {
@@ -43,6 +46,7 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
     let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES;
     (PROCESS_BYTES + nodes * NODE_BYTES)
         .saturating_add(stored)
+        .saturating_add(faults)
         .saturating_add(in_flight as u64)
         .saturating_add(threads.saturating_mul(per_thread))
         .saturating_add(results)
@@ -98,14 +102,15 @@ fn messages_per_second(scenario: &Scenario, point: &Point) -> f64 {
 
 /// The longest delay of a message, in seconds.
 fn longest_delay(scenario: &Scenario) -> f64 {
-    match &scenario.network.latency {
+    let usual = match &scenario.network.latency {
         LatencySpec::Constant { delay } => delay.as_secs_f64(),
         LatencySpec::Uniform { max, .. } => max.as_secs_f64(),
         LatencySpec::Regions { table, jitter, .. } => {
             let cells = table.one_way_ms.iter().flat_map(|row| row.iter());
             f64::from(cells.copied().max().unwrap_or(0)) / 1e3 * (1.0 + jitter)
         }
-    }
+    };
+    faults::longest_delay(scenario, usual)
 }
 
 #[cfg(test)]

@@ -24,6 +24,19 @@ pub(super) struct Size {
     pub(super) at: Place,
 }
 
+/// What concerns single messages, so that a full mesh that is counted rather than run cannot have it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PerMessage {
+    /// Where it is written.
+    pub(super) at: Place,
+    /// What a full mesh cannot do: `lose messages`.
+    pub(super) what: &'static str,
+    /// What to write to be without it.
+    pub(super) without: &'static str,
+    /// Why: `a full mesh is counted, and ...`.
+    pub(super) why: &'static str,
+}
+
 /// All that the points are made of.
 #[derive(Debug)]
 pub(super) struct Axes {
@@ -86,7 +99,7 @@ fn approaches(reader: &mut Reader, root: &Section<'_>) -> Vec<(usize, Place)> {
 
 impl Axes {
     /// Every approach at every size. What does not go together is reported and left out.
-    pub(super) fn points(&self, reader: &mut Reader, loss: Field<f64>) -> Vec<Point> {
+    pub(super) fn points(&self, reader: &mut Reader) -> Vec<Point> {
         let tiered = self.approaches.iter().any(|(index, _)| is_tiered(*index));
         let populations: Vec<Option<Population>> =
             self.sizes.iter().map(|size| tiered.then(|| self.tiers.population(reader, *size)).flatten()).collect();
@@ -94,9 +107,6 @@ impl Axes {
         for &(index, at) in &self.approaches {
             let options = &self.options[index];
             let times = self.times(reader, index, at);
-            if index == FULL_MESH {
-                self.check_counted(reader, loss);
-            }
             for (size, tiers) in self.sizes.iter().zip(&populations) {
                 let population = match is_tiered(index) {
                     true => *tiers,
@@ -144,19 +154,31 @@ impl Axes {
         None
     }
 
-    /// Refuses losses in full meshes that are counted rather than run; one problem, however many sizes.
-    fn check_counted(&self, reader: &mut Reader, loss: Field<f64>) {
-        let (Some(loss), Some(at)) = (loss.value, loss.at) else { return };
-        let Some(event_nodes_max) = self.options[FULL_MESH].event_nodes_max.value else { return };
-        let counted = self.sizes.iter().find(|size| size.count > event_nodes_max);
-        if let Some(size) = counted.filter(|_| loss > 0.0) {
-            let title = format!("a full mesh of {} nodes cannot lose messages", count_text(u64::from(size.count)));
-            let draft = Draft::new(at, title, "set network.loss = 0, or raise event_nodes_max");
-            let limit = count_text(u64::from(event_nodes_max));
-            reader.report(draft.help(format!(
-                "above {limit} nodes (event_nodes_max) a full mesh is counted, and counted cannot draw n(n-1) losses"
-            )));
+    /// Refuses each of `features` in full meshes that are counted rather than run; one problem, however many sizes.
+    pub(super) fn check_counted(&self, reader: &mut Reader, features: &[PerMessage]) {
+        if !self.approaches.iter().any(|(index, _)| *index == FULL_MESH) {
+            return;
         }
+        let Some(event_nodes_max) = self.options[FULL_MESH].event_nodes_max.value else { return };
+        let Some(size) = self.sizes.iter().find(|size| size.count > event_nodes_max) else { return };
+        let (nodes, limit) = (count_text(u64::from(size.count)), count_text(u64::from(event_nodes_max)));
+        for feature in features {
+            let title = format!("a full mesh of {nodes} nodes cannot {}", feature.what);
+            let draft = Draft::new(feature.at, title, format!("{}, or raise event_nodes_max", feature.without));
+            reader.report(
+                draft
+                    .help(format!("above {limit} nodes (event_nodes_max) a full mesh is counted, and {}", feature.why)),
+            );
+        }
+    }
+
+    /// How long the longest point takes; `None` if a time that it depends on is refused.
+    pub(super) fn longest(&self) -> Option<SimSpan> {
+        let times = self.approaches.iter().map(|(index, _)| {
+            let options = &self.options[*index];
+            Some(options.warmup.value? + options.measure.value?)
+        });
+        times.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
 }
 

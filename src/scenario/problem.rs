@@ -146,7 +146,7 @@ impl Problem {
     }
 }
 
-/// A text that problems can point into: the file is number 0, overrides follow.
+/// A text that problems can point into: the file is number 0, overrides follow, then the files that it names.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Source<'t> {
     pub(super) name: &'t str,

@@ -74,6 +74,16 @@ pub(super) const SIZE: Quantity = Quantity {
     bare: false,
 };
 
+/// Data rates, in bits per second.
+pub(super) const BITRATE: Quantity = Quantity {
+    what: "a data rate",
+    example: "\"10 Mbps\"",
+    advised: " Mbps",
+    units: &[("bps", 1), ("Kbps", 1_000), ("kbps", 1_000), ("Mbps", 1_000_000), ("Gbps", 1_000_000_000)],
+    smallest: "bits per second",
+    bare: false,
+};
+
 impl Quantity {
     /// Reads `text`, in the smallest unit.
     pub(super) fn parse(&self, text: &str) -> Result<u64, Fault> {
@@ -240,6 +250,13 @@ pub(super) fn span_text(span: SimSpan) -> String {
     span.to_string()
 }
 
+/// A data rate, in bits per second, as it may be written: `10 Mbps`, `1500 kbps`.
+pub(super) fn bitrate_text(rate: u64) -> String {
+    let whole = BITRATE.units.iter().rev().find(|(_, scale)| rate > 0 && rate.is_multiple_of(*scale));
+    let (name, scale) = whole.unwrap_or(&("bps", 1));
+    format!("{} {name}", rate / scale)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,6 +305,20 @@ mod tests {
     }
 
     #[test]
+    fn data_rates_are_decimal_and_in_bits() {
+        for (text, rate) in [
+            ("9600 bps", 9_600),
+            ("56kbps", 56_000),
+            ("56 Kbps", 56_000),
+            ("0.1 Mbps", 100_000),
+            ("100Mbps", 100_000_000),
+            ("2.5 Gbps", 2_500_000_000),
+        ] {
+            check(&BITRATE, text, Ok(rate));
+        }
+    }
+
+    #[test]
     fn what_is_no_quantity_is_refused_with_what_to_write() {
         check(&DURATION, "30", Err("write \"30s\""));
         check(&DURATION, "-5s", Err("cannot be negative"));
@@ -304,6 +335,11 @@ mod tests {
         check(&COUNT, "1.0005K", Err("not a whole number"));
         check(&SIZE, "1 KB", Err("write \"1 kB\""));
         check(&SIZE, "12", Err("write \"12 B\""));
+        check(&BITRATE, "10", Err("write \"10 Mbps\""));
+        check(&BITRATE, "10 mbps", Err("write \"10 Mbps\""));
+        check(&BITRATE, "10 Mbit/s", Err("unknown unit `Mbit/s`: a data rate is in bps, Kbps, kbps, Mbps, Gbps"));
+        check(&BITRATE, "0.5 bps", Err("not a whole number of bits per second"));
+        check(&BITRATE, "-1 Mbps", Err("cannot be negative"));
     }
 
     #[test]
@@ -328,6 +364,10 @@ mod tests {
         for nanos in [1, 1_500, 250_000_000, 30_000_000_000, 3_600_000_000_000, 86_400_000_000_000] {
             assert_eq!(DURATION.parse(&span_text(SimSpan::from_nanos(nanos))), Ok(nanos));
         }
+        for rate in [0, 1, 9_600, 100_000, 1_500_000, 100_000_000, 1_000_000_000_000] {
+            assert_eq!(BITRATE.parse(&bitrate_text(rate)), Ok(rate));
+        }
+        assert_eq!(bitrate_text(100_000), "100 kbps");
         assert_eq!(count_text(1_000_100), "1_000_100");
         assert_eq!(span_text(SimSpan::from_secs(3600)), "1h");
     }

@@ -1,7 +1,10 @@
 //! Takes typed values out of the raw tree; what does not fit becomes a problem and reading goes on.
 
+use super::files::Files;
 use super::problem::{Draft, Place, nearest};
-use super::quantity::{COUNT, DURATION, Decimal, Fault, Quantity, SIZE, count_text, short, span_text};
+use super::quantity::{
+    BITRATE, COUNT, DURATION, Decimal, Fault, Quantity, SIZE, bitrate_text, count_text, short, span_text,
+};
 use super::tree::{Entry, Kind, Table, Value};
 use crate::contract::SimSpan;
 
@@ -41,6 +44,16 @@ impl<'t> Section<'t> {
     pub(super) fn get(&self, key: &str) -> Option<&'t Entry> {
         self.table.filter(|_| self.known.contains(&key))?.get(key)
     }
+
+    /// Whether `key` is written and known here.
+    pub(super) fn has(&self, key: &str) -> bool {
+        self.get(key).is_some()
+    }
+
+    /// Whether the table is there and is one.
+    pub(super) fn is_table(&self) -> bool {
+        self.table.is_some()
+    }
 }
 
 /// Collects problems while values are read.
@@ -49,9 +62,16 @@ pub(super) struct Reader {
     pub(super) drafts: Vec<Draft>,
     /// Whether parts of the file are missing from the tree, so that the absence of a key means nothing.
     pub(super) damaged: bool,
+    /// Files that the scenario names.
+    pub(super) files: Files,
 }
 
 impl Reader {
+    /// A reader of a file that is `damaged` or not, which may name `files`.
+    pub(super) fn new(files: Files, damaged: bool) -> Self {
+        Reader { drafts: Vec::new(), damaged, files }
+    }
+
     pub(super) fn report(&mut self, draft: Draft) {
         self.drafts.push(draft);
     }
@@ -60,6 +80,13 @@ impl Reader {
     pub(super) fn missing(&mut self, key: &str, label: &str) {
         if !self.damaged {
             self.report(Draft::new(Place::default(), format!("the scenario has no `{key}`"), label));
+        }
+    }
+
+    /// A table that begins at `at` lacks something that it needs; `label` says what to add.
+    pub(super) fn lacks(&mut self, at: Option<Place>, title: impl Into<String>, label: impl Into<String>) {
+        if !self.damaged {
+            self.report(Draft::new(at.unwrap_or_default(), title, label));
         }
     }
 
@@ -146,6 +173,22 @@ impl Reader {
         let size = self.quantity(value, &SIZE)?;
         let size = self.in_range(value, size, (u64::from(min), u64::from(max)), &|bytes| format!("\"{bytes} B\""))?;
         u32::try_from(size).ok()
+    }
+
+    /// A data rate from `min` to `max`, in bits per second.
+    pub(super) fn bitrate(&mut self, value: &Value, min: u64, max: u64) -> Option<u64> {
+        let rate = self.quantity(value, &BITRATE)?;
+        self.in_range(value, rate, (min, max), &|rate| format!("\"{}\"", bitrate_text(rate)))
+    }
+
+    /// True or false.
+    pub(super) fn boolean(&mut self, value: &Value) -> Option<bool> {
+        if let Kind::Boolean(boolean) = value.kind {
+            return Some(boolean);
+        }
+        let title = format!("expected true or false, found {}", value.found());
+        self.report(Draft::new(value.at, title, "write true or false, without quotes"));
+        None
     }
 
     /// A number that `accepts` takes; `range` describes it, such as `a number from 0 to 1`.

@@ -1,0 +1,260 @@
+//! Files that a scenario names: inside its folder, of limited size, text; and their rows, each cell with its place.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
+
+use super::problem::{Draft, Place, Source};
+use super::quantity::short;
+use super::reader::Reader;
+use super::tree::Value;
+
+/// Bytes of the name of a file.
+const NAME_BYTES_MAX: usize = 255;
+
+/// Where files are looked for, and the texts of those that were read, so that problems can point into them.
+#[derive(Debug, Default)]
+pub(super) struct Files {
+    folder: PathBuf,
+    /// The number of the source that the first file is.
+    source_min: usize,
+    read: Vec<(String, Arc<str>)>,
+}
+
+impl Files {
+    /// Files beside the scenario `file_name`; `source_min` sources come before them.
+    pub(super) fn beside(file_name: &str, source_min: usize) -> Self {
+        let folder = Path::new(file_name).parent().filter(|folder| !folder.as_os_str().is_empty());
+        Files { folder: folder.unwrap_or(Path::new(".")).to_owned(), source_min, read: Vec::new() }
+    }
+
+    /// What was read, in the order of its source numbers.
+    pub(super) fn sources(&self) -> impl Iterator<Item = Source<'_>> {
+        self.read.iter().map(|(name, text)| Source { name, text })
+    }
+
+    /// The bytes of the file `name`, at most `bytes_max` and one.
+    fn bytes(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let folder = self.folder.canonicalize()?;
+        let path = folder.join(name).canonicalize()?;
+        if !path.starts_with(&folder) {
+            return Err(io::Error::other("a link leads out of the folder of the scenario"));
+        }
+        // Before it is opened: a pipe would keep the program waiting for ever.
+        if !fs::metadata(&path)?.is_file() {
+            return Err(io::Error::other("it is no ordinary file"));
+        }
+        let mut bytes = Vec::new();
+        File::open(&path)?.take(bytes_max.saturating_add(1)).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// A file of rows of cells with commas between them.
+#[derive(Clone, Debug)]
+pub(super) struct CsvFile {
+    text: Arc<str>,
+    source: usize,
+}
+
+/// A line with at least one cell that is not empty.
+#[derive(Clone, Debug)]
+pub(super) struct Row<'f> {
+    /// The whole line.
+    pub(super) at: Place,
+    /// At least one.
+    pub(super) cells: Vec<Cell<'f>>,
+}
+
+/// What stands between two commas.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cell<'f> {
+    /// Without the blanks around it, and without quotes if it is quoted.
+    pub(super) text: &'f str,
+    pub(super) at: Place,
+}
+
+impl CsvFile {
+    /// Its rows in order. Lines that are blank or begin with `#` are none.
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        let mut start = 0;
+        let lines = self.text.split_inclusive('\n').map(move |line| {
+            let from = start;
+            start += line.len();
+            (from, line)
+        });
+        lines.filter_map(|(start, line)| self.row(start, line))
+    }
+
+    fn row<'f>(&self, start: usize, line: &'f str) -> Option<Row<'f>> {
+        let content = line.trim_start_matches('\u{feff}').trim();
+        if content.is_empty() || content.starts_with('#') {
+            return None;
+        }
+        let from = start + line.find(content).unwrap_or(0);
+        let mut cell_start = from;
+        let cells = content.split(',').map(|written| {
+            let trimmed = written.trim();
+            let at = cell_start + (written.len() - written.trim_start().len());
+            cell_start += written.len() + 1;
+            let unquoted = trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            Cell { text: unquoted.unwrap_or(trimmed), at: self.place(at, trimmed.len()) }
+        });
+        Some(Row { cells: cells.collect(), at: self.place(from, content.len()) })
+    }
+
+    fn place(&self, start: usize, len: usize) -> Place {
+        Place { source: self.source, start, end: start + len }
+    }
+}
+
+impl Reader {
+    /// The CSV file that `value` names, if it stands in the folder of the scenario or below and holds at most
+    /// `bytes_max` bytes of text. Problems with its contents go to the places of its rows and cells.
+    pub(super) fn csv_file(&mut self, value: &Value, bytes_max: u64) -> Option<CsvFile> {
+        let name = self.text(value, "the name of a file", "\"table.csv\"")?;
+        let refuse = |title: String, label: &str| Err(Draft::new(value.at, title, label));
+        let read = if !is_inside(name) {
+            let title = format!("`{}` does not name a file in the folder of the scenario", short(name));
+            refuse(title, "write a name such as \"table.csv\" or \"data/table.csv\"")
+                .map_err(|draft| draft.help("names are relative to the scenario, with `/` and without `..`"))
+        } else {
+            match self.files.bytes(name, bytes_max) {
+                Err(error) => refuse(
+                    format!("cannot read the file `{}`: {error}", short(name)),
+                    "write the name of a file beside the scenario",
+                ),
+                Ok(bytes) if bytes.len() as u64 > bytes_max => refuse(
+                    format!("the file `{}` is larger than {bytes_max} bytes", short(name)),
+                    "write the name of a smaller file",
+                ),
+                Ok(bytes) => match String::from_utf8(bytes) {
+                    Ok(text) => Ok(text),
+                    Err(error) => {
+                        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+                        let title = format!("line {line} of the file `{}` is not UTF-8 text", short(name));
+                        refuse(title, "save the file as UTF-8")
+                    }
+                },
+            }
+        };
+        match read {
+            Err(draft) => {
+                self.report(draft);
+                None
+            }
+            Ok(text) => {
+                let file = CsvFile { text: text.into(), source: self.files.source_min + self.files.read.len() };
+                self.files.read.push((name.to_owned(), file.text.clone()));
+                if file.rows().next().is_some() {
+                    return Some(file);
+                }
+                let title = format!("the file `{}` has no rows", short(name));
+                self.report(Draft::new(value.at, title, "write the name of a file with rows"));
+                None
+            }
+        }
+    }
+}
+
+/// Whether `name` leads to the folder of the scenario or below, whatever the system.
+fn is_inside(name: &str) -> bool {
+    let is_plain = |c: char| !c.is_control() && !matches!(c, '\\' | ':');
+    (1..=NAME_BYTES_MAX).contains(&name.len())
+        && name.chars().all(is_plain)
+        && Path::new(name).components().all(|part| matches!(part, Component::Normal(_)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tree::Kind;
+    use super::*;
+
+    /// A folder with files, a scenario beside them, and what reading the file `name` of at most 100 bytes says.
+    fn read(write: impl Fn(&Path), name: &str) -> (Option<CsvFile>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let inner = folder.path().join("scenarios");
+        fs::create_dir(&inner).unwrap();
+        write(&inner);
+        let mut reader = Reader::new(Files::beside(inner.join("s.toml").to_str().unwrap(), 1), false);
+        let value = Value { at: Place { source: 0, start: 3, end: 9 }, kind: Kind::Text(name.to_owned()) };
+        let file = reader.csv_file(&value, 100);
+        assert!(reader.drafts.iter().all(|draft| draft.at == value.at));
+        (file, reader.drafts.into_iter().map(|draft| format!("{}: {}", draft.title, draft.label)).collect())
+    }
+
+    fn with(bytes: &[u8]) -> impl Fn(&Path) {
+        move |folder: &Path| fs::write(folder.join("a.csv"), bytes).unwrap()
+    }
+
+    #[test]
+    fn cells_know_their_places() {
+        let text = "\u{feff}# a remark\r\n\r\n a, \"b c\" ,\r\n1,,é\n  # more\n,\n x";
+        let (file, said) = read(with(text.as_bytes()), "a.csv");
+        assert!(said.is_empty(), "{said:?}");
+        let file = file.unwrap();
+        let rows: Vec<_> = file.rows().collect();
+        let cells: Vec<Vec<_>> = rows.iter().map(|row| row.cells.iter().map(|cell| cell.text).collect()).collect();
+        assert_eq!(cells, [&["a", "b c", ""][..], &["1", "", "é"], &["", ""], &["x"]]);
+        for row in &rows {
+            assert_eq!(row.at.source, 1);
+            for cell in &row.cells {
+                let shown = &text[cell.at.start..cell.at.end];
+                assert_eq!(shown.trim_matches('"'), cell.text, "the place of a cell is where it stands");
+            }
+        }
+        assert_eq!(&text[rows[1].at.start..rows[1].at.end], "1,,é");
+    }
+
+    #[test]
+    fn files_in_folders_below_are_found() {
+        let write = |folder: &Path| {
+            fs::create_dir(folder.join("data")).unwrap();
+            fs::write(folder.join("data/a.csv"), "1").unwrap();
+        };
+        for name in ["data/a.csv", "data//a.csv"] {
+            let (file, said) = read(write, name);
+            assert!(file.is_some(), "{said:?}");
+        }
+        let (file, said) = read(write, "data");
+        assert!(file.is_none() && said[0].contains("it is no ordinary file"), "{said:?}");
+    }
+
+    #[test]
+    fn what_leads_out_of_the_folder_is_refused() {
+        let outside = |folder: &Path| fs::write(folder.parent().unwrap().join("a.csv"), "1").unwrap();
+        let names =
+            ["../a.csv", "data/../../a.csv", "/etc/passwd", "", ".", "c:\\a.csv", "..\\a.csv", "a\n.csv", "./.."];
+        for name in names {
+            let (file, said) = read(outside, name);
+            assert!(file.is_none() && said.len() == 1, "{name}");
+            assert!(said[0].contains("does not name a file in the folder of the scenario"), "{said:?}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_out_of_the_folder_are_refused() {
+        let link = |folder: &Path| {
+            fs::write(folder.parent().unwrap().join("secret.csv"), "1").unwrap();
+            std::os::unix::fs::symlink("../secret.csv", folder.join("a.csv")).unwrap();
+        };
+        let (file, said) = read(link, "a.csv");
+        assert!(file.is_none() && said[0].contains("a link leads out"), "{said:?}");
+    }
+
+    #[test]
+    fn files_that_are_missing_large_empty_or_no_text_are_refused() {
+        let check = |bytes: &[u8], name: &str, part: &str| {
+            let (file, said) = read(with(bytes), name);
+            assert!(file.is_none() && said.len() == 1 && said[0].contains(part), "{said:?}");
+        };
+        check(b"1", "b.csv", "cannot read the file `b.csv`");
+        check(&[b'1'; 101], "a.csv", "the file `a.csv` is larger than 100 bytes");
+        check(b"1,2\n3,\xff\n", "a.csv", "line 2 of the file `a.csv` is not UTF-8 text: save the file as UTF-8");
+        check(b"# nothing\n\n", "a.csv", "the file `a.csv` has no rows");
+        assert!(read(with(&[b'1'; 100]), "a.csv").0.is_some());
+    }
+}
