@@ -3,6 +3,9 @@
 //! **push gossip**: a rumour from node 0; each node at first receipt sends it to 8 uniformly random others; to the end.
 //! **heartbeat**: each node every 30 s, with random phase, to 8 fixed random neighbours; the receiver keeps when it last
 //! heard each of them; 120 s simulated. Latency is uniform from 10 to 100 ms. Events are deliveries and timer firings.
+//! **faults**, if asked for: heartbeat between 13 cloud regions (one-way delays, and up to a tenth more), with 1 % loss and
+//! with churn: Weibull sessions as published for FlatOut, exponential absences of 10 minutes. Nodes that come or go are
+//! events, too.
 //!
 //! `cargo bench --bench engine` prints a table. Every measurement is a process of its own, so that peak memory is its
 //! own, and the engines take turns, so that a drift of the machine's speed hits all of them alike.
@@ -22,8 +25,10 @@ use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::Parser;
-use qnetsim::contract::{CoarseTime, Domain, Population, RandomKey, SimSpan, SimTime};
-use qnetsim::engine::{Delay, NetworkModel, Settings, Simulation};
+use qnetsim::contract::{CoarseTime, Domain, Placement, Population, RandomKey, SimSpan, SimTime};
+use qnetsim::engine::faults::{Churn, NodeSet};
+use qnetsim::engine::regions::AWS_13;
+use qnetsim::engine::{Delay, Distribution, NetworkModel, RegionMatrix, Settings, Simulation, published};
 use qnetsim::metrics::peak_memory;
 use qnetsim::protocols::heartbeat::Heartbeat;
 use qnetsim::protocols::rumour::PushGossip;
@@ -44,7 +49,7 @@ struct Args {
     /// Numbers of nodes.
     #[arg(long, value_delimiter = ',', default_value = "100000,1000000,10000000")]
     nodes: Vec<u32>,
-    /// gossip, heartbeat.
+    /// gossip, heartbeat, faults.
     #[arg(long, value_delimiter = ',', default_value = "gossip,heartbeat")]
     workload: Vec<String>,
     /// qnetsim, wheel (single-purpose timing wheel), naive (binary heap); naive only up to 1M nodes unless it is named.
@@ -101,9 +106,23 @@ fn qnetsim_gossip(nodes: u32, threads: usize) -> Figures {
     Figures { events: outcome.events, seconds, digest: outcome.digest, check }
 }
 
-fn qnetsim_heartbeat(nodes: u32, threads: usize) -> Figures {
-    let network = network();
+/// Region latency, loss and churn.
+fn faults(settings: &mut Settings) -> NetworkModel {
+    let placement = Placement::new(&[1.0 / 13.0; 13], SEED);
+    settings.placement = Some(placement.clone());
+    settings.faults.churns = vec![Churn {
+        nodes: NodeSet::ALL,
+        session: published("flatout").expect("it is published"),
+        absence: Distribution::Exponential { mean: 600.0 },
+        graceful: 0.0,
+        steady: true,
+    }];
+    NetworkModel::new(Delay::Regions(RegionMatrix::new(&AWS_13, placement, 0.1)), 0.01)
+}
+
+fn qnetsim_heartbeat(nodes: u32, threads: usize, is_faulty: bool) -> Figures {
     let mut settings = Settings::new(Population::flat(nodes), SEED, HEARTBEAT_END);
+    let network = if is_faulty { faults(&mut settings) } else { network() };
     settings.threads = threads;
     let protocol = heartbeat(nodes, settings.partitions_log2());
     let simulation = Simulation::new(&protocol, &network, settings);
@@ -139,7 +158,8 @@ fn naive(workload: &str, nodes: u32) -> Figures {
 fn measure(engine: &str, workload: &str, nodes: u32, threads: usize) -> Option<Figures> {
     Some(match (engine, workload) {
         ("qnetsim", "gossip") => qnetsim_gossip(nodes, threads),
-        ("qnetsim", "heartbeat") => qnetsim_heartbeat(nodes, threads),
+        ("qnetsim", "heartbeat") => qnetsim_heartbeat(nodes, threads, false),
+        ("qnetsim", "faults") => qnetsim_heartbeat(nodes, threads, true),
         ("naive", "gossip" | "heartbeat") => naive(workload, nodes),
         ("wheel", "gossip") => wheel::gossip(nodes),
         ("wheel", "heartbeat") => wheel::heartbeat(nodes),
