@@ -254,13 +254,19 @@ fn counting_broadcasts_gives_what_delivering_them_gives() {
 #[track_caller]
 fn check_invariance<P: Protocol>(settings: &Settings, build: impl Fn(&Settings) -> P) {
     let expected = run(&build(settings), &uniform(), settings);
+    let bytes = |protocol: &P, outcome: &Outcome<P>| {
+        outcome.states.iter().map(|(_, state)| protocol.state_bytes(state)).sum::<usize>()
+    };
+    let state_bytes = bytes(&build(settings), &expected);
     assert!(expected.slices[1].total(Flow::Received).messages > 500, "something happens");
     let threads = [1, 2, 3, 8].map(|threads| (threads, None));
     let partitions = [0, 1, 2, 3, 4].map(|log2| (2, Some(log2)));
     for (threads, partitions_log2) in threads.into_iter().chain(partitions) {
         let settings = Settings { threads, partitions_log2, ..settings.clone() };
-        let outcome = run(&build(&settings), &uniform(), &settings);
+        let protocol = build(&settings);
+        let outcome = run(&protocol, &uniform(), &settings);
         let layout = format!("{threads} threads, {} partitions", outcome.partitions);
+        assert_eq!(bytes(&protocol, &outcome), state_bytes, "{layout}");
         assert_eq!(outcome.digest, expected.digest, "{layout}");
         assert_eq!(outcome.slices, expected.slices, "{layout}");
         assert_eq!(outcome.bandwidth, expected.bandwidth, "{layout}");

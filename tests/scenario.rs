@@ -216,12 +216,12 @@ fn every_value_that_matters_moves_the_hash() {
 #[test]
 fn tables_are_shown_as_listed_and_are_no_part_of_the_configuration() {
     let all = read(SMALLEST);
-    assert_eq!(all.tables, [Table::NetworkLoad, Table::Bandwidth]);
+    assert_eq!(all.tables, Table::ALL);
     let cases: [(&str, &[Table]); 4] = [
         ("\"bandwidth\"", &[Table::Bandwidth]),
         ("[\"bandwidth\"]", &[Table::Bandwidth]),
         ("[\"bandwidth\", \"network-load\"]", &[Table::Bandwidth, Table::NetworkLoad]),
-        ("[\"network-load\", \"bandwidth\"]", &Table::ALL),
+        ("[\"drops\", \"detection\", \"population\"]", &[Table::Drops, Table::Detection, Table::Population]),
     ];
     for (written, tables) in cases {
         let scenario = read(&format!("{SMALLEST}tables = {written}"));

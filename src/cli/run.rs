@@ -13,7 +13,8 @@ use super::{Failure, Format, RunArgs, print};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
-    RunReport, bandwidth_table, check_writable, network_load_table, result_files, summary_json, write_results,
+    RunReport, bandwidth_table, check_writable, detection_table, drops_table, network_load_table, population_table,
+    result_files, summary_json, write_results,
 };
 use crate::scenario::build::{Watch, run_point};
 use crate::scenario::{self, Point, Scenario, Table, plan};
@@ -164,11 +165,19 @@ fn simulate(args: &RunArgs, scenario: &Scenario) -> Result<Vec<PointResult>, Fai
     Ok(results)
 }
 
-/// The tables that the scenario asks for.
+/// The tables that the scenario asks for. One with nothing to say says so where the scenario chose it, and is left out
+/// where it gets all of them.
 fn tables(scenario: &Scenario, report: &RunReport<'_>) -> String {
-    let table = |table: &Table| match table {
-        Table::NetworkLoad => network_load_table(report),
-        Table::Bandwidth => bandwidth_table(report),
+    let chosen = scenario.tables != Table::ALL;
+    let table = |table: &Table| {
+        let (table, nothing) = match table {
+            Table::NetworkLoad => return Some(network_load_table(report)),
+            Table::Bandwidth => return Some(bandwidth_table(report)),
+            Table::Detection => (detection_table(report), "Failure detection: no approach detected failures.\n"),
+            Table::Population => (population_table(report), "Live nodes: all of them all the time.\n"),
+            Table::Drops => (drops_table(report), "Dropped messages: none.\n"),
+        };
+        table.or_else(|| chosen.then(|| nothing.to_owned()))
     };
-    scenario.tables.iter().map(table).collect::<Vec<_>>().join("\n")
+    scenario.tables.iter().filter_map(table).collect::<Vec<_>>().join("\n")
 }

@@ -75,7 +75,8 @@ pub trait Protocol: Sync + Sized {
     /// The state of `nodes` before the run starts.
     fn state(&self, nodes: Nodes) -> Self::State;
 
-    /// Memory that `state` holds, in bytes, for the report.
+    /// Memory that `state` holds for its nodes, in bytes, for the report. The sum over partitions must not depend on how
+    /// many there are.
     fn state_bytes(&self, _state: &Self::State) -> usize {
         0
     }

@@ -1,13 +1,17 @@
 //! What a run measures: traffic by kind, node type and direction, its spread over nodes, delays, and the result.
 
+mod detection;
 mod lives;
 mod memory;
+mod population;
 mod result;
 mod spread;
 mod traffic;
 
+pub use detection::{Detection, FailureGroup, FailureKind, Stage, StageFigures, Times, Truth, WrongVerdicts};
 pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
 pub use memory::{available_memory, peak_memory, reset_peak_memory};
+pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, TimelineBucket};
 pub use spread::{Bandwidth, Spread};
 pub use traffic::{Count, Flow, Traffic};

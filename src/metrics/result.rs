@@ -4,7 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-use super::{Bandwidth, Flow, Traffic};
+use super::{Bandwidth, Detection, Flow, PopulationOverTime, Traffic};
 use crate::contract::{NodeType, Population, SimSpan, SimTime};
 
 /// How a number was obtained.
@@ -67,6 +67,12 @@ pub struct PointResult {
     /// Wire bytes per node over the measured span, by node type in the order of [`NodeType::ALL`]; `None` for a type
     /// without nodes.
     pub bandwidth: [Option<Bandwidth>; 4],
+    /// How failures were detected; `None` where no detector ran.
+    pub detection: Option<Detection>,
+    /// Nodes that were up; `None` where all were all the time and nobody counted them.
+    pub population_over_time: Option<PopulationOverTime>,
+    /// Memory of the protocol in all nodes when the run ended, in bytes.
+    pub state_bytes: u64,
     /// Messages still under way when the run ended.
     pub in_flight: u64,
     /// Hash of everything that was delivered: order-independent across nodes, ordered within one.
@@ -108,6 +114,22 @@ impl PointResult {
     /// Messages sent per heartbeat interval.
     pub fn messages_per_interval(&self) -> f64 {
         self.messages_per_second() * self.interval.as_secs_f64()
+    }
+
+    /// Messages sent per node and second of simulated time.
+    pub fn messages_per_node_per_second(&self) -> f64 {
+        self.messages_per_second() / f64::from(self.nodes())
+    }
+
+    /// Bytes sent per node and second of simulated time, with IP and UDP headers.
+    pub fn wire_bytes_per_node_per_second(&self) -> f64 {
+        let bytes = self.measured.total(Flow::Sent).wire_bytes(self.header);
+        bytes as f64 / self.measure.as_secs_f64() / f64::from(self.nodes())
+    }
+
+    /// Memory of the protocol per node when the run ended, in bytes.
+    pub fn state_bytes_per_node(&self) -> f64 {
+        self.state_bytes as f64 / f64::from(self.nodes())
     }
 
     /// The types that have nodes, with their bandwidth.

@@ -3,6 +3,7 @@
 use std::ops::Range;
 
 use crate::contract::{Column, NodeId, Stream};
+use crate::topologies::Neighbourhood;
 
 /// Infect-and-die push: a node passes a rumour on when it first gets it, and never again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,6 +39,19 @@ impl GossipEngine {
             let peer = tier.start + random.below(u64::from(others)) as NodeId;
             peer + NodeId::from(peer >= own)
         })
+    }
+}
+
+impl GossipEngine {
+    /// As [`GossipEngine::select_gossip_peers`], near ones first: see [`Neighbourhood::peers`].
+    #[inline(always)]
+    pub fn select_near_peers<'a>(
+        &self,
+        tier: &'a Neighbourhood,
+        own: NodeId,
+        random: Stream,
+    ) -> impl Iterator<Item = NodeId> + use<'a> {
+        tier.peers(self.fanout, own, random)
     }
 }
 

@@ -15,7 +15,7 @@ use super::wire::{self, DIGEST_CHILDREN_MAX, Digest, WireMessage};
 use crate::contract::{
     CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime,
 };
-use crate::topologies::{Graph, Incoming};
+use crate::topologies::{Clustering, Graph, Incoming, Neighbourhood};
 
 /// A child counts as alive for this many of its own intervals after it was heard.
 pub const ALIVE_INTERVALS: u64 = 3;
@@ -39,6 +39,8 @@ pub struct Hierarchy {
     rumour_len: u32,
     gossip: Option<GossipEngine>,
     seen: u32,
+    /// The tiers of super and full nodes, if rumours are passed on to near nodes first.
+    nearby: Option<Box<[Neighbourhood; 2]>>,
 }
 
 impl Hierarchy {
@@ -55,6 +57,7 @@ impl Hierarchy {
             rumour_len: wire::padded_len(wire::RUMOUR_LEN, size),
             gossip: None,
             seen: 0,
+            nearby: None,
         }
     }
 
@@ -63,6 +66,12 @@ impl Hierarchy {
     /// `graph` should have no links within a tier: they would carry heartbeats as well.
     pub fn with_gossip(graph: Graph, heartbeat: AdaptiveHeartbeat, size: u32, gossip: GossipEngine, seen: u32) -> Self {
         Hierarchy { gossip: Some(gossip), seen, ..Hierarchy::new(graph, heartbeat, size) }
+    }
+
+    /// Rumours are passed on to nodes that are chosen as `clustering` says; 4 bytes for each super and full node.
+    pub fn with_clustering(self, clustering: &Clustering) -> Self {
+        let tier = |node_type| Neighbourhood::new(clustering, self.population.range(node_type));
+        Hierarchy { nearby: Some(Box::new([NodeType::SuperNode, NodeType::FullNode].map(tier))), ..self }
     }
 
     /// The links between nodes.
@@ -75,9 +84,10 @@ impl Hierarchy {
         &self.incoming
     }
 
-    /// Memory of what all partitions share, in bytes: the links.
+    /// Memory of what all partitions share, in bytes: the links, and who is near whom.
     pub fn bytes(&self) -> usize {
-        self.graph.bytes() + self.incoming.bytes()
+        let nearby: usize = self.nearby.iter().flat_map(|tiers| tiers.iter()).map(Neighbourhood::bytes).sum();
+        self.graph.bytes() + self.incoming.bytes() + nearby
     }
 
     /// Sends a digest of the children of the full node `here` to each of its parents.
@@ -146,8 +156,17 @@ impl Hierarchy {
         let Some(gossip) = &self.gossip else { return };
         let Some(hops) = gossip.next_hop(hops) else { return };
         let random = fx.random();
-        let peers = gossip.select_gossip_peers(self.population.range(here.node_type), here.id, random);
-        fx.send_each(peers.map(|peer| (peer, HierarchyMessage::Rumour { hops, beat, origin })));
+        let rumour = |peer| (peer, HierarchyMessage::Rumour { hops, beat, origin });
+        match &self.nearby {
+            None => {
+                let tier = self.population.range(here.node_type);
+                fx.send_each(gossip.select_gossip_peers(tier, here.id, random).map(rumour));
+            }
+            Some(tiers) => {
+                let tier = &tiers[tier_of(here.node_type)];
+                fx.send_each(gossip.select_near_peers(tier, here.id, random).map(rumour));
+            }
+        }
     }
 }
 
@@ -334,10 +353,9 @@ impl Protocol for Hierarchy {
     }
 
     fn state_bytes(&self, state: &HierarchyState) -> usize {
-        let Scratch { lives, bitmap, bytes } = &state.scratch;
-        let scratch = lives.capacity() + bitmap.capacity() + bytes.capacity();
+        // Without the scratch, which is the partition's and not the nodes'.
         let seen: usize = state.seen.iter().map(SeenMessages::bytes).sum();
-        state.heard.bytes() + state.alive.bytes() + seen + scratch
+        state.heard.bytes() + state.alive.bytes() + seen
     }
 
     fn handle_start(&self, _: &mut HierarchyState, here: Here, fx: &mut impl Effects<Self>) {

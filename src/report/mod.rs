@@ -5,11 +5,14 @@
 
 mod bandwidth;
 mod chart;
+mod detection;
+mod drops;
 mod latency;
 mod load;
 mod messages;
 mod notes;
 mod number;
+mod population;
 #[cfg(test)]
 mod sample;
 mod sheet;
@@ -21,11 +24,15 @@ use crate::metrics::PointResult;
 
 pub use bandwidth::{bandwidth_csv, bandwidth_table};
 pub use chart::network_load_svg;
+pub use detection::{detection_csv, detection_table};
+pub use drops::{drops_csv, drops_table};
 pub use latency::latency_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
+pub use population::{population_csv, population_table};
 pub use summary::{
-    Comparison, Deterministic, EnginePart, EnginePoint, SUMMARY_FORMAT, Summary, SummaryPoint, TypeCounts, summary_json,
+    Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, SUMMARY_FORMAT, StageTotals,
+    Summary, SummaryPoint, TypeCounts, summary_json,
 };
 pub use write::{WriteError, check_writable, write_results};
 
@@ -54,6 +61,9 @@ pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("bandwidth.csv", bandwidth_csv(report)),
         ("timeline.csv", timeline_csv(report)),
         ("latency.csv", latency_csv(report)),
+        ("detection.csv", detection_csv(report)),
+        ("population.csv", population_csv(report)),
+        ("drops.csv", drops_csv(report)),
         ("summary.json", summary_json(report)),
     ];
     files.extend(network_load_svg(report).map(|svg| ("network-load.svg", svg)));
@@ -83,7 +93,7 @@ mod tests {
                 rows += sheet.records().map(Result::unwrap).count();
             }
         }
-        assert_eq!((files.len(), rows), (6, 12 + 4 + 12));
-        assert_eq!(result_files(&sample::report(&points[..1])).len(), 5, "one size is no chart");
+        assert_eq!((files.len(), rows), (9, 12 + 4 + 12));
+        assert_eq!(result_files(&sample::report(&points[..1])).len(), 8, "one size is no chart");
     }
 }

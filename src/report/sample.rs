@@ -2,7 +2,10 @@
 
 use super::RunReport;
 use crate::contract::{NodeType, Population, SimSpan, SimTime};
-use crate::metrics::{Bandwidth, Count, EngineFigures, Flow, Method, PointResult, Spread, TimelineBucket, Traffic};
+use crate::metrics::{
+    Bandwidth, Count, Detection, EngineFigures, FailureGroup, FailureKind, Flow, Method, PointResult, Spread, Stage,
+    StageFigures, TimelineBucket, Times, Traffic, WrongVerdicts,
+};
 
 /// A report over `points`.
 pub(super) fn report(points: &[PointResult]) -> RunReport<'_> {
@@ -45,6 +48,33 @@ pub(super) fn tiers() -> PointResult {
     point
 }
 
+/// `nodes` full nodes that sent a ping each second and suspected two of three nodes that crashed, and wrongly took six
+/// for down.
+pub(super) fn detected(approach: &str, nodes: u32) -> PointResult {
+    let mut point = flat(approach, nodes, 30 * u64::from(nodes));
+    point.state_bytes = 64 * u64::from(nodes);
+    let times = |count, p50, longest, mean_s| {
+        let [p50, longest] = [p50, longest].map(SimSpan::from_secs);
+        Some(Times { count, p50, p90: longest, p99: longest, max: longest, mean_s })
+    };
+    let (first, each) = (times(2, 2, 5, 3.5), times(3, 3, 5, 10.0 / 3.0));
+    let down =
+        |never, undecided| StageFigures { stage: Stage::Down, noticed: 0, never, undecided, first: None, each: None };
+    let suspected = StageFigures { stage: Stage::Suspected, noticed: 2, never: 1, undecided: 0, first, each };
+    let group = |node_type, kind, failures, stages| {
+        let (verdicts, node_hours) = if failures > 0 { (6, 1.0 / 15.0) } else { (0, 0.0) };
+        let wrong = (kind == None).then_some(WrongVerdicts { verdicts, node_hours });
+        FailureGroup { node_type, kind, failures, stages, wrong }
+    };
+    let groups = vec![
+        group(None, None, 3, vec![suspected, down(1, 2)]),
+        group(None, Some(FailureKind::Crash), 3, vec![down(0, 3)]),
+        group(Some(NodeType::FullNode), None, 0, vec![down(0, 0)]),
+    ];
+    point.detection = Some(Detection { detector: "timeout".to_owned(), groups });
+    point
+}
+
 fn empty(approach: &str, population: Population) -> PointResult {
     PointResult {
         approach: approach.to_owned(),
@@ -61,6 +91,9 @@ fn empty(approach: &str, population: Population) -> PointResult {
         timeline: Vec::new(),
         delays: Vec::new(),
         bandwidth: [None; 4],
+        detection: None,
+        population_over_time: None,
+        state_bytes: 640,
         in_flight: 0,
         digest: 0xab,
         engine: EngineFigures {

@@ -6,7 +6,7 @@ use super::RunReport;
 use super::number::rounded;
 use crate::claims;
 use crate::contract::NodeType;
-use crate::metrics::{Flow, PointResult, Traffic};
+use crate::metrics::{Detection, Flow, PointResult, StageFigures, Traffic};
 
 /// The version of the summary's layout; it changes when a field changes its name or meaning.
 pub const SUMMARY_FORMAT: u32 = 1;
@@ -64,8 +64,10 @@ pub struct SummaryPoint {
     pub messages_sent: u64,
     /// Messages received in the measured span.
     pub messages_received: u64,
-    /// Messages lost in the measured span.
+    /// Messages lost in the measured span, for whatever cause.
     pub messages_lost: u64,
+    /// The same by cause.
+    pub messages_dropped: DropCounts,
     /// Bytes sent in the measured span, without IP and UDP headers.
     pub payload_bytes_sent: u64,
     /// Bytes sent in the measured span, with IP and UDP headers.
@@ -74,6 +76,10 @@ pub struct SummaryPoint {
     pub messages_per_s: f64,
     /// Messages sent per `interval_s`.
     pub messages_per_interval: f64,
+    /// How failures were detected; `null` where no detector ran.
+    pub detection: Option<DetectionTotals>,
+    /// Memory of the protocol in all nodes when the run ended, in bytes.
+    pub state_bytes: u64,
     /// Messages under way when the run ended.
     pub in_flight: u64,
     /// Hash of everything that was delivered: sixteen hexadecimal digits.
@@ -97,6 +103,104 @@ pub struct TypeCounts {
     /// Mobile nodes.
     #[serde(rename = "mobile")]
     pub mobile_nodes: u32,
+}
+
+/// Messages by the cause for which they were dropped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct DropCounts {
+    /// By the network at random.
+    pub lost: u64,
+    /// Between two parts of a divided network.
+    pub partitioned: u64,
+    /// The queue of the sender's uplink was full.
+    pub uplink_full: u64,
+    /// The queue of the receiver's downlink was full.
+    pub downlink_full: u64,
+    /// The receiver was down.
+    pub receiver_down: u64,
+}
+
+impl DropCounts {
+    fn of(traffic: &Traffic) -> DropCounts {
+        let dropped = |cause| traffic.total(cause).messages;
+        DropCounts {
+            lost: dropped(Flow::Lost),
+            partitioned: dropped(Flow::Partitioned),
+            uplink_full: dropped(Flow::UplinkFull),
+            downlink_full: dropped(Flow::DownlinkFull),
+            receiver_down: dropped(Flow::ReceiverDown),
+        }
+    }
+}
+
+/// How failures of all nodes in the measured span were detected.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectionTotals {
+    /// The detector.
+    pub detector: String,
+    /// Nodes that crashed or left.
+    pub failures: u64,
+    /// `suspected`, where the detector has that stage, and `down`.
+    pub stages: Vec<StageTotals>,
+    /// Verdicts that a node is down while it was up.
+    pub false_positives: u64,
+    /// Hours that nodes were up, added up over nodes.
+    pub node_hours: f64,
+}
+
+/// How failures were noticed, by an observer that is so sure; times are to the first observer, in seconds, and `null`
+/// where no failure was noticed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StageTotals {
+    /// `suspected` or `down`.
+    pub stage: String,
+    /// Failures that somebody noticed.
+    pub noticed: u64,
+    /// Failures that nobody noticed in time.
+    pub never_noticed: u64,
+    /// Failures that were too young to tell when the run ended.
+    pub undecided: u64,
+    /// Median.
+    pub p50_s: Option<f64>,
+    /// 90th percentile.
+    pub p90_s: Option<f64>,
+    /// 99th percentile.
+    pub p99_s: Option<f64>,
+    /// The longest.
+    pub max_s: Option<f64>,
+    /// Arithmetic mean.
+    pub mean_s: Option<f64>,
+}
+
+impl DetectionTotals {
+    fn of(detection: &Detection) -> DetectionTotals {
+        let total = detection.total();
+        DetectionTotals {
+            detector: detection.detector.clone(),
+            failures: total.failures,
+            stages: total.stages.iter().map(StageTotals::of).collect(),
+            false_positives: total.wrong.map_or(0, |wrong| wrong.verdicts),
+            node_hours: total.wrong.map_or(0.0, |wrong| rounded(wrong.node_hours)),
+        }
+    }
+}
+
+impl StageTotals {
+    fn of(figures: &StageFigures) -> StageTotals {
+        let first = figures.first.as_ref();
+        StageTotals {
+            stage: figures.stage.name().to_owned(),
+            noticed: figures.noticed,
+            never_noticed: figures.never,
+            undecided: figures.undecided,
+            p50_s: first.map(|times| rounded(times.p50.as_secs_f64())),
+            p90_s: first.map(|times| rounded(times.p90.as_secs_f64())),
+            p99_s: first.map(|times| rounded(times.p99.as_secs_f64())),
+            max_s: first.map(|times| rounded(times.max.as_secs_f64())),
+            mean_s: first.map(|times| rounded(times.mean_s)),
+        }
+    }
 }
 
 /// A measured message rate beside the documented one.
@@ -192,10 +296,13 @@ impl SummaryPoint {
             messages_sent: sent.messages,
             messages_received: point.measured.total(Flow::Received).messages,
             messages_lost: point.measured.dropped(Traffic::total).messages,
+            messages_dropped: DropCounts::of(&point.measured),
             payload_bytes_sent: sent.bytes,
             wire_bytes_sent: sent.wire_bytes(point.header),
             messages_per_s: rounded(point.messages_per_second()),
             messages_per_interval: rounded(point.messages_per_interval()),
+            detection: point.detection.as_ref().map(DetectionTotals::of),
+            state_bytes: point.state_bytes,
             in_flight: point.in_flight,
             digest: format!("{:016x}", point.digest),
             documented: Comparison::of(point),
@@ -238,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_summary_reads_back_as_it_was() {
-        let points = [sample::tiers(), sample::flat("full-mesh", 1_000, 999_000)];
+        let points = [sample::tiers(), sample::flat("full-mesh", 1_000, 999_000), sample::detected("gossip", 10)];
         let report = sample::report(&points);
         let bytes = summary_json(&report);
         assert!(bytes.ends_with(b"}\n"));
@@ -247,7 +354,7 @@ mod tests {
 
     #[test]
     fn the_deterministic_part_holds_these_values() {
-        let points = [sample::tiers(), sample::flat("full-mesh", 1_000, 999_000)];
+        let points = [sample::tiers(), sample::flat("full-mesh", 1_000, 999_000), sample::detected("gossip", 10)];
         let value: Value = serde_json::from_slice(&summary_json(&sample::report(&points))).unwrap();
         let part = &value["deterministic"];
         assert_eq!((&part["format"], &part["seed"], &part["scenario"]), (&json!(1), &json!(7), &json!("network-load")));
@@ -256,11 +363,23 @@ mod tests {
             "nodes_by_type": {"super": 2, "full": 0, "light": 8, "mobile": 0},
             "method": "event", "warmup_s": 12.5, "measure_s": 30.0, "interval_s": 30.0,
             "messages_sent": 30, "messages_received": 29, "messages_lost": 0,
+            "messages_dropped":
+                {"lost": 0, "partitioned": 0, "uplink-full": 0, "downlink-full": 0, "receiver-down": 0},
             "payload_bytes_sent": 3000, "wire_bytes_sent": 3840,
             "messages_per_s": 1.0, "messages_per_interval": 30.0,
-            "in_flight": 1, "digest": "00000000000000ab", "documented": null,
+            "detection": null, "state_bytes": 640, "in_flight": 1, "digest": "00000000000000ab", "documented": null,
         });
         assert_eq!(part["points"][0], expected);
+        let detection = json!({
+            "detector": "timeout", "failures": 3, "false_positives": 6, "node_hours": 0.0666666666667,
+            "stages": [
+                {"stage": "suspected", "noticed": 2, "never_noticed": 1, "undecided": 0,
+                 "p50_s": 2.0, "p90_s": 5.0, "p99_s": 5.0, "max_s": 5.0, "mean_s": 3.5},
+                {"stage": "down", "noticed": 0, "never_noticed": 1, "undecided": 2,
+                 "p50_s": null, "p90_s": null, "p99_s": null, "max_s": null, "mean_s": null},
+            ],
+        });
+        assert_eq!(part["points"][2]["detection"], detection);
         let documented = json!({"claim": "QN-20", "messages_per_s": 1e6, "ratio": 0.0333});
         assert_eq!(part["points"][1]["documented"], documented);
     }

@@ -1,8 +1,11 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
-use crate::contract::{Domain, NodeId, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::contract::{Domain, NodeId, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::engine::{Broadcast, Delay, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation};
-use crate::metrics::{EngineFigures, Method, PointResult, TimelineBucket, Traffic, peak_memory, reset_peak_memory};
+use crate::metrics::{
+    Detection, EngineFigures, Judgement, LifeEvent, Method, PointResult, PopulationOverTime, SampleCount,
+    TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
+};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::full_mesh::FullMesh;
 use crate::protocols::gossip::GossipEngine;
@@ -14,6 +17,13 @@ use super::{Approach, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
 
 /// No slice of time is shorter, because windows are no longer than slices.
 const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
+
+/// The detector of heartbeat approaches.
+const DETECTOR: &str = "timeout";
+
+/// Intervals of a node after which its failure should have been noticed: a detector waits for three, the last of which
+/// begins up to one after the failure, and one is for delays and observers that look once per interval.
+const PATIENCE_INTERVALS: u64 = 5;
 
 /// Who watches a run: `progress` is updated on the way, and `clock` tells the seconds since some moment.
 pub struct Watch<'a> {
@@ -174,27 +184,31 @@ impl Job<'_> {
             threads,
             partitions: outcome.partitions,
         };
-        Ok(self.result(name, protocol.kinds(), &boundaries, outcome, figures))
+        Ok(self.result(name, protocol, &boundaries, outcome, figures))
     }
 
     fn result<P: Protocol>(
         &self,
-        protocol: &'static str,
-        kinds: &'static [&'static str],
+        name: &'static str,
+        protocol: &P,
         boundaries: &[SimTime],
-        outcome: Outcome<P>,
+        mut outcome: Outcome<P>,
         engine: EngineFigures,
     ) -> PointResult {
-        let starts = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied());
+        let kinds = protocol.kinds();
+        let starts: Vec<SimTime> = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied()).collect();
+        let detection = self.detection(&outcome.lives, std::mem::take(&mut outcome.judgements));
+        let population_over_time = self.population_over_time(&starts, &outcome.lives, &[]);
+        let state_bytes = outcome.states.iter().map(|(_, state)| protocol.state_bytes(state) as u64).sum();
         let timeline: Vec<TimelineBucket> =
-            starts.zip(outcome.slices).map(|(start, traffic)| TimelineBucket { start, traffic }).collect();
+            starts.into_iter().zip(outcome.slices).map(|(start, traffic)| TimelineBucket { start, traffic }).collect();
         let mut measured = Traffic::new(kinds.len());
         for bucket in timeline.iter().filter(|bucket| self.settings.measured.contains(&bucket.start)) {
             measured += &bucket.traffic;
         }
         PointResult {
             approach: self.point.approach.name().to_owned(),
-            protocol,
+            protocol: name,
             population: self.point.population,
             method: method(self.point),
             seed: self.scenario.seed,
@@ -207,10 +221,38 @@ impl Job<'_> {
             timeline,
             delays: outcome.delays,
             bandwidth: outcome.bandwidth,
+            detection,
+            population_over_time,
+            state_bytes,
             in_flight: outcome.in_flight,
             digest: outcome.digest,
             engine,
         }
+    }
+
+    /// How well the verdicts of the run fit those who came and went; `None` if verdicts were not recorded.
+    fn detection(&self, lives: &[LifeEvent], judgements: Vec<Judgement>) -> Option<Detection> {
+        let settings = &self.settings;
+        let adaptive = AdaptiveHeartbeat { base_interval: self.scenario.heartbeat.interval };
+        let truth = Truth {
+            population: settings.population,
+            measured: settings.measured.clone(),
+            end: settings.end,
+            patience: NodeType::ALL.map(|node_type| adaptive.calculate_interval(node_type) * PATIENCE_INTERVALS),
+            lives,
+        };
+        settings.judgements.then(|| Detection::of(DETECTOR, &truth, judgements))
+    }
+
+    /// The nodes that were up, with what trackers counted; `None` if all were all the time and nobody counted.
+    fn population_over_time(
+        &self,
+        starts: &[SimTime],
+        lives: &[LifeEvent],
+        samples: &[SampleCount],
+    ) -> Option<PopulationOverTime> {
+        let anything = !lives.is_empty() || !samples.is_empty();
+        anything.then(|| PopulationOverTime::of(self.point.population, starts, lives, samples))
     }
 }
 

@@ -78,7 +78,8 @@ pub struct Scenario {
     pub faults: FaultsSpec,
     /// Width of a bucket of the time series, at least 1 ms; a point has at most 100 000 of them.
     pub timeline: SimSpan,
-    /// The tables that are shown to people, in the order of the file.
+    /// The tables that are shown to people, in the order of the file. Of all tables, which is what a file that chooses
+    /// none gets, those with nothing to say are left out.
     pub tables: Vec<Table>,
     /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed
     /// and tables are not in it.
@@ -92,13 +93,20 @@ pub enum Table {
     NetworkLoad,
     /// Upload, download and monthly data by node type, beside the documented budgets.
     Bandwidth,
+    /// How soon failures were noticed, which never were, and what that cost.
+    Detection,
+    /// Nodes that were up, and how many samples of them said there were.
+    Population,
+    /// Messages that did not arrive, by cause.
+    Drops,
 }
 
 impl Table {
     /// Every table, in the order of [`Table::NAMES`].
-    pub const ALL: [Table; 2] = [Table::NetworkLoad, Table::Bandwidth];
+    pub const ALL: [Table; 5] =
+        [Table::NetworkLoad, Table::Bandwidth, Table::Detection, Table::Population, Table::Drops];
     /// The names in scenario files.
-    pub const NAMES: [&'static str; 2] = ["network-load", "bandwidth"];
+    pub const NAMES: [&'static str; 5] = ["network-load", "bandwidth", "detection", "population", "drops"];
 }
 
 /// One approach at one size.

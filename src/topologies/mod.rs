@@ -2,10 +2,12 @@
 
 mod graph;
 mod incoming;
+mod nearby;
 mod random;
 mod tiers;
 
 pub use graph::{Graph, Link};
 pub use incoming::Incoming;
+pub use nearby::{Clustering, Neighbourhood, Tier};
 pub use random::distinct_peers;
 pub use tiers::TierDegrees;

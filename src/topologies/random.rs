@@ -36,6 +36,37 @@ pub fn distinct_peers(
     }
 }
 
+/// Appends distinct members of `range`, uniformly drawn, until there are `count` behind the first `first` of `peers`:
+/// other than those that stand there already, and other than `own`. There must be more than `count` others.
+pub(super) fn fill_peers(
+    count: u32,
+    range: std::ops::Range<NodeId>,
+    own: NodeId,
+    random: &mut Stream,
+    peers: &mut Vec<NodeId>,
+    first: usize,
+) {
+    let end = first + count as usize;
+    if count > 64 || count * 2 > range.end - range.start {
+        let mut chosen = peers[first..].to_vec();
+        chosen.sort_unstable();
+        let is_left = |peer: &NodeId| *peer != own && chosen.binary_search(peer).is_err();
+        let mut pool: Vec<NodeId> = range.filter(is_left).collect();
+        for place in 0..end - peers.len() {
+            let with = place + random.below((pool.len() - place) as u64) as usize;
+            pool.swap(place, with);
+            peers.push(pool[place]);
+        }
+    } else {
+        while peers.len() < end {
+            let peer = range.start + random.below(u64::from(range.end - range.start)) as NodeId;
+            if peer != own && !peers[first..].contains(&peer) {
+                peers.push(peer);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

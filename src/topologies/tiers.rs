@@ -1,10 +1,10 @@
 //! The links of a network in tiers: super nodes above full nodes above light and mobile nodes.
 
-use super::{Graph, distinct_peers};
+use super::{Clustering, Graph, Tier};
 use crate::contract::{Domain, NodeType, Population, RandomKey};
 
-/// How many links the nodes of each tier have. Peers and parents are drawn uniformly and are distinct; where there are
-/// fewer nodes than links, all of them are taken.
+/// How many links the nodes of each tier have. Peers and parents are drawn uniformly, or near ones first, and are
+/// distinct; where there are fewer nodes than links, all of them are taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TierDegrees {
     /// Full nodes that a full node is linked to.
@@ -24,21 +24,34 @@ impl TierDegrees {
     /// of links, so the graph takes eight bytes a link and nothing besides. With `mesh`, super nodes take a link for
     /// every pair of them.
     pub fn graph(&self, population: Population, partitions_log2: u32, seed: u64) -> Graph {
+        self.clustered_graph(population, partitions_log2, seed, None)
+    }
+
+    /// As [`TierDegrees::graph`], with peers and parents chosen as `clustering` says, if there is one. While it builds,
+    /// that takes another four bytes for each super and full node.
+    pub fn clustered_graph(
+        &self,
+        population: Population,
+        partitions_log2: u32,
+        seed: u64,
+        clustering: Option<&Clustering>,
+    ) -> Graph {
         let key = RandomKey::new(seed, Domain::Topology);
         let (supers, fulls) = (population.range(NodeType::SuperNode), population.range(NodeType::FullNode));
+        let (super_tier, full_tier) = (Tier::new(supers.clone(), clustering), Tier::new(fulls, clustering));
         Graph::new(population, partitions_log2, |node, peers| {
             let mut random = key.stream(node, 0);
             match population.type_of(node) {
                 NodeType::SuperNode if self.mesh => peers.extend(supers.clone().filter(|&peer| peer != node)),
                 NodeType::SuperNode => {}
                 NodeType::FullNode => {
-                    distinct_peers(self.super_parents, supers.clone(), node, &mut random, peers);
+                    super_tier.distinct_peers(self.super_parents, node, &mut random, peers);
                     if self.mesh {
-                        distinct_peers(self.full_peers, fulls.clone(), node, &mut random, peers);
+                        full_tier.distinct_peers(self.full_peers, node, &mut random, peers);
                     }
                 }
                 NodeType::LightNode | NodeType::MobileNode => {
-                    distinct_peers(self.light_parents, fulls.clone(), node, &mut random, peers);
+                    full_tier.distinct_peers(self.light_parents, node, &mut random, peers);
                 }
             }
         })

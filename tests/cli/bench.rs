@@ -10,8 +10,21 @@ pub(crate) const SMALL: &str = "name = \"small\"\nnodes = [120, 200]\nwarmup = \
     heartbeat.interval = \"5s\"\n";
 
 /// What a run writes, in alphabetical order.
-pub(crate) const FILES: [&str; 7] =
-    ["bandwidth.csv", "latency.csv", "messages.csv", "network-load.svg", "summary.json", "tables.txt", "timeline.csv"];
+pub(crate) const FILES: [&str; 10] = [
+    "bandwidth.csv",
+    "detection.csv",
+    "drops.csv",
+    "latency.csv",
+    "messages.csv",
+    "network-load.svg",
+    "population.csv",
+    "summary.json",
+    "tables.txt",
+    "timeline.csv",
+];
+
+/// Of these, what has rows only where nodes fail or messages are dropped.
+pub(crate) const EMPTY: [&str; 3] = ["detection.csv", "drops.csv", "population.csv"];
 
 /// Removed with everything in it at the end of a test.
 pub(crate) struct Bench(tempfile::TempDir);
