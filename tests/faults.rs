@@ -5,9 +5,9 @@ use std::fs;
 use proptest::prelude::*;
 use qnetsim::claims::bandwidth_budget;
 use qnetsim::contract::{NodeType, SimSpan, SimTime};
-use qnetsim::engine::Distribution;
 use qnetsim::engine::faults::{Between, Churn, NodeSet, Outage};
-use qnetsim::scenario::{CapacitySpec, FaultsSpec, Scenario, ScenarioError, load, parse, plan};
+use qnetsim::engine::{Capacity, Distribution};
+use qnetsim::scenario::{DOCUMENTED_CAPACITY, FaultsSpec, Scenario, ScenarioError, load, parse, plan};
 
 const HEAD: &str = "name = \"a\"\nnodes = \"10K\"\napproaches = [\"ping\", \"hierarchical\"]\nmeasure = \"10min\"\n\
                     tiers.mobile = 10\n";
@@ -188,7 +188,7 @@ fn naming_every_region_or_type_is_naming_none() {
 
 #[test]
 fn capacities_default_to_the_documented_budgets() {
-    let documented = CapacitySpec::DOCUMENTED;
+    let documented = DOCUMENTED_CAPACITY;
     for (index, node_type) in NodeType::ALL.into_iter().enumerate() {
         let budget = bandwidth_budget(node_type);
         assert_eq!(documented.upload[index] as f64, budget.upload_mbps * 1e6, "{node_type}");
@@ -199,7 +199,7 @@ fn capacities_default_to_the_documented_budgets() {
         "[network.capacity]\nqueue = \"1 MiB\"\nsuper = \"2.5 Gbps\"\nfull = { upload = \"20 Mbps\", download = \"50 Mbps\" }\n\
          light = { upload = \"56 kbps\" }\n",
     );
-    let expected = CapacitySpec {
+    let expected = Capacity {
         upload: [2_500_000_000, 20_000_000, 56_000, 100_000],
         download: [2_500_000_000, 50_000_000, 1_000_000, 100_000],
         queue: 1 << 20,

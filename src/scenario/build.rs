@@ -63,6 +63,9 @@ pub fn run_point(
     settings.meters = true;
     settings.delays = method(point) == Method::Event;
     settings.header = scenario.network.header;
+    settings.faults = scenario.faults.schedule.clone();
+    settings.placement = placement(&scenario.network.latency, seed);
+    settings.capacity = scenario.network.capacity;
     let layout = settings.partitions_log2();
     let job = Job { scenario, point, settings, watch, began: (watch.clock)() };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
@@ -123,6 +126,14 @@ pub fn network(spec: &NetworkSpec, seed: u64) -> NetworkModel {
     NetworkModel::new(delay, spec.loss)
 }
 
+/// Where the nodes stand, if the network has regions.
+fn placement(latency: &LatencySpec, seed: u64) -> Option<Placement> {
+    match latency {
+        LatencySpec::Regions { shares, .. } => Some(Placement::new(shares, seed)),
+        _ => None,
+    }
+}
+
 /// Where slices of time begin: buckets of `width` from the start and, anew, from the end of the warm-up.
 fn boundaries(point: &Point, width: SimSpan) -> Vec<SimTime> {
     let warm = SimTime::ZERO + point.warmup;
@@ -153,7 +164,12 @@ impl Job<'_> {
         if method(self.point) == Method::Counted {
             self.settings.broadcast = Broadcast::Counted;
         }
-        let network = network(&self.scenario.network, self.scenario.seed);
+        let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
+            self.scenario.faults.disturbances.clone(),
+            self.settings.population,
+            self.settings.placement.clone(),
+            self.settings.seed,
+        );
         let (boundaries, threads) = (self.settings.boundaries.clone(), self.settings.threads);
         let simulation = Simulation::new(protocol, &network, self.settings.clone());
         let built = (self.watch.clock)();

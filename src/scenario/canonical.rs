@@ -2,10 +2,10 @@
 
 use std::fmt::Write;
 
-use super::{Approach, CapacitySpec, FaultsSpec, LatencySpec, Scenario, TierLinks};
+use super::{Approach, FaultsSpec, LatencySpec, Scenario, TierLinks};
 use crate::contract::NodeType;
-use crate::engine::Distribution;
 use crate::engine::faults::{Between, Churn, NodeSet, Outage};
+use crate::engine::{Capacity, Distribution};
 
 /// Changes when the text below changes its meaning.
 const VERSION: u32 = 1;
@@ -34,7 +34,7 @@ fn text(scenario: &Scenario) -> String {
     });
     lines.push(format!("loss {}", bits(network.loss)));
     lines.push(format!("header {}", network.header));
-    if let Some(CapacitySpec { upload, download, queue }) = network.capacity {
+    if let Some(Capacity { upload, download, queue }) = network.capacity {
         lines.push(format!("capacity up {} down {} queue {queue}", words(upload), words(download)));
     }
     faults(&scenario.faults, &mut lines);

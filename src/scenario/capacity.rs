@@ -3,41 +3,31 @@
 use super::reader::{Field, Reader, Section};
 use super::tree::{Kind, Value};
 use crate::contract::NodeType;
+use crate::engine::Capacity;
 
-/// How much nodes can send and receive, and how much waits until it is their turn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CapacitySpec {
-    /// Bits per second that a node of each type can send, in the order of [`NodeType::ALL`]: 1 kbps to 1 Tbps.
-    pub upload: [u64; 4],
-    /// Bits per second that a node of each type can receive, likewise.
-    pub download: [u64; 4],
-    /// Bytes that may wait in each direction of a node: 1 KiB to 1 GiB.
-    pub queue: u32,
-}
-
-impl CapacitySpec {
-    /// The documents' bandwidth requirements (claims QN-40 to QN-43: 100, 10, 1 and 0.1 Mbps both ways), and a queue of
-    /// 64 KiB, which holds any one datagram.
-    pub const DOCUMENTED: CapacitySpec = CapacitySpec {
-        upload: [100_000_000, 10_000_000, 1_000_000, 100_000],
-        download: [100_000_000, 10_000_000, 1_000_000, 100_000],
-        queue: 64 << 10,
-    };
-}
+/// The documents' bandwidth requirements (claims QN-40 to QN-43: 100, 10, 1 and 0.1 Mbps both ways), and a queue of
+/// 64 KiB, which holds any one datagram.
+pub const DOCUMENTED_CAPACITY: Capacity = Capacity {
+    upload: [100_000_000, 10_000_000, 1_000_000, 100_000],
+    download: [100_000_000, 10_000_000, 1_000_000, 100_000],
+    queue: 64 << 10,
+};
 
 /// `queue`, and the names of the node types in their order.
 const CAPACITY_KEYS: &[&str] = &["queue", "super", "full", "light", "mobile"];
 const DIRECTION_KEYS: &[&str] = &["upload", "download"];
+/// Bits per second.
 const RATE: (u64, u64) = (1_000, 1_000_000_000_000);
-const QUEUE: (u32, u32) = (1 << 10, 1 << 30);
+const QUEUE_BYTES: (u32, u32) = (1 << 10, 1 << 30);
 
 /// The capacities, if the file limits them.
-pub(super) fn capacity(reader: &mut Reader, network: &Section<'_>) -> Field<Option<CapacitySpec>> {
+pub(super) fn capacity(reader: &mut Reader, network: &Section<'_>) -> Field<Option<Capacity>> {
     let section = reader.section(network, "capacity", CAPACITY_KEYS);
     let Some(at) = section.at else { return Field::default(None) };
-    let default = CapacitySpec::DOCUMENTED;
-    let queue =
-        reader.field(&section, "queue", default.queue, |reader, value| reader.size(value, QUEUE.0, QUEUE.1)).value;
+    let default = DOCUMENTED_CAPACITY;
+    let queue = reader.field(&section, "queue", default.queue, |reader, value| {
+        reader.size(value, QUEUE_BYTES.0, QUEUE_BYTES.1).map(u64::from)
+    });
     let rates = NodeType::ALL.map(|node_type| {
         let index = node_type as usize;
         let default = (default.upload[index], default.download[index]);
@@ -49,7 +39,7 @@ pub(super) fn capacity(reader: &mut Reader, network: &Section<'_>) -> Field<Opti
         let [supers, fulls, lights, mobiles] = rates;
         let rates = [supers?, fulls?, lights?, mobiles?];
         let (upload, download) = (rates.map(|rate| rate.0), rates.map(|rate| rate.1));
-        Some(CapacitySpec { upload, download, queue: queue? })
+        Some(Capacity { upload, download, queue: queue.value? })
     };
     Field { value: spec().map(Some), at: Some(at) }
 }

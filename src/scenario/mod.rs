@@ -27,9 +27,10 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::contract::{Population, SimSpan};
+use crate::engine::Capacity;
 use crate::engine::regions::RegionTable;
 
-pub use capacity::CapacitySpec;
+pub use capacity::DOCUMENTED_CAPACITY;
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
 
@@ -197,8 +198,9 @@ pub struct NetworkSpec {
     pub loss: f64,
     /// Bytes of IP and UDP headers, added to every message; at most 1500.
     pub header: u32,
-    /// What nodes can send and receive; `None` if that is not limited.
-    pub capacity: Option<CapacitySpec>,
+    /// What nodes can send and receive, `None` if that is not limited: rates of 1 kbps to 1 Tbps, a queue of 1 KiB to
+    /// 1 GiB.
+    pub capacity: Option<Capacity>,
 }
 
 /// How long a message takes, one way. Always above zero, and at most an hour.

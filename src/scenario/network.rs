@@ -5,8 +5,9 @@ use super::points::PerMessage;
 use super::problem::{Draft, Place, nearest};
 use super::quantity::{short, span_text};
 use super::reader::{Field, Reader, SPAN_MAX, Section};
-use super::{CapacitySpec, HeartbeatSpec, LatencySpec, NetworkSpec};
+use super::{HeartbeatSpec, LatencySpec, NetworkSpec};
 use crate::contract::SimSpan;
+use crate::engine::Capacity;
 use crate::engine::regions::{RegionTable, TABLES};
 
 const NETWORK_KEYS: &[&str] = &["latency", "loss", "header", "capacity"];
@@ -32,7 +33,7 @@ pub(super) struct Parts {
     pub(super) latency: Option<LatencySpec>,
     pub(super) loss: Field<f64>,
     header: Option<u32>,
-    capacity: Field<Option<CapacitySpec>>,
+    capacity: Field<Option<Capacity>>,
 }
 
 /// Reads the network.
