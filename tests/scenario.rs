@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use qnetsim::contract::{NodeType, Population, SimSpan};
+use qnetsim::engine::Jitter;
 use qnetsim::scenario::{
     Approach, FILE_BYTES_MAX, LatencySpec, Scenario, ScenarioError, Table, TierLinks, load, parse,
 };
@@ -96,7 +97,7 @@ fn everything_that_can_be_written_is_read() {
     assert_eq!((scenario.heartbeat.interval, scenario.heartbeat.size), (SimSpan::from_millis(1_500), 1_024));
     assert_eq!((scenario.network.loss, scenario.network.header), (0.001, 48));
     let LatencySpec::Regions { table, shares, jitter } = &scenario.network.latency else { panic!("{scenario:?}") };
-    assert_eq!((table.name, *jitter, shares.len()), ("aws-13", 0.1, 13));
+    assert_eq!((table.name.as_str(), *jitter, shares.len()), ("aws-13", Jitter::Uniform { share: 0.1 }, 13));
     assert_eq!((shares[0], shares[8], shares.iter().sum::<f64>()), (0.25, 0.75, 1.0));
 }
 

@@ -23,7 +23,7 @@ use std::time::Instant;
 
 use clap::Parser;
 use qnetsim::contract::{CoarseTime, Domain, Population, RandomKey, SimSpan, SimTime};
-use qnetsim::engine::{Delay, NetworkModel, Settings, Simulation};
+use qnetsim::engine::{Latency, NetworkModel, Settings, Simulation};
 use qnetsim::metrics::peak_memory;
 use qnetsim::protocols::heartbeat::Heartbeat;
 use qnetsim::protocols::rumour::PushGossip;
@@ -77,7 +77,7 @@ struct Figures {
 }
 
 fn network() -> NetworkModel {
-    NetworkModel::new(Delay::Uniform { min: DELAY_MIN, max: DELAY_MAX }, 0.0)
+    NetworkModel::new(Latency::Uniform { min: DELAY_MIN, max: DELAY_MAX }, 0.0)
 }
 
 fn heartbeat(nodes: u32, partitions_log2: u32) -> Heartbeat {

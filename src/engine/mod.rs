@@ -15,6 +15,7 @@ mod distribution;
 mod event;
 pub mod faults;
 mod lane;
+mod latency;
 mod network;
 mod normal;
 mod partition;
@@ -29,6 +30,7 @@ mod team;
 mod wheel;
 
 pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
-pub use network::{Delay, Network, NetworkModel, RegionMatrix};
+pub use latency::{Jitter, Latency, RegionMatrix, TAIL_MAX};
+pub use network::{Network, NetworkModel};
 pub use probe::{Cause, Probe};
 pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};
