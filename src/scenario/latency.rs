@@ -91,7 +91,8 @@ fn needed<T: Default>(
     if field.at.is_some() {
         return field;
     }
-    reader.report(Draft::new(at, format!("{what} needs a `{key}`"), format!("add {key} = {example} below")));
+    let article = if key.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
+    reader.report(Draft::new(at, format!("{what} needs {article} `{key}`"), format!("add {key} = {example} below")));
     Field { value: None, at: None }
 }
 
