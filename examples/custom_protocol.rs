@@ -10,7 +10,7 @@
 #![allow(clippy::print_stdout, reason = "an example shows what it found")]
 
 use qnetsim::contract::{Column, Effects, Here, NodeId, Nodes, Population, Protocol, SimSpan, SimTime};
-use qnetsim::engine::{Delay, NetworkModel, Outcome, Settings, Simulation, Violation};
+use qnetsim::engine::{Latency, NetworkModel, Outcome, Settings, Simulation, Violation};
 use qnetsim::metrics::Flow;
 
 /// The parameters; what does not change during a run.
@@ -97,7 +97,7 @@ impl Protocol for PushSum {
 /// Runs `nodes` nodes for a minute of simulated time.
 fn run(nodes: NodeId, threads: usize) -> Result<Outcome<PushSum>, Violation> {
     let protocol = PushSum { nodes, interval: SimSpan::from_secs(1) };
-    let delay = Delay::Uniform { min: SimSpan::from_millis(10), max: SimSpan::from_millis(100) };
+    let delay = Latency::Uniform { min: SimSpan::from_millis(10), max: SimSpan::from_millis(100) };
     let network = NetworkModel::new(delay, 0.0);
     let mut settings = Settings::new(Population::flat(nodes), 42, SimTime::ZERO + SimSpan::from_secs(60));
     settings.threads = threads;

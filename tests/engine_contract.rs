@@ -11,7 +11,7 @@ use chatter::case::{Case, Resolved};
 use chatter::{Departure, Trace};
 use hdrhistogram::Histogram;
 use qnetsim::contract::{Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime};
-use qnetsim::engine::{Delay, Network, NetworkModel, Outcome, Progress, Settings, Simulation, Violation};
+use qnetsim::engine::{Latency, Network, NetworkModel, Outcome, Progress, Settings, Simulation, Violation};
 use qnetsim::metrics::{Bandwidth, Count, Flow, Spread, Traffic};
 use qnetsim::protocols::rumour::PushGossip;
 
@@ -81,7 +81,7 @@ fn run<P: Protocol, N: Network>(protocol: &P, network: &N) -> Outcome<P> {
 }
 
 fn constant(delay: SimSpan) -> NetworkModel {
-    NetworkModel::new(Delay::Constant(delay), 0.0)
+    NetworkModel::new(Latency::Constant(delay), 0.0)
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use qnetsim::contract::{Effects, Here, NodeId, NodeType, Nodes, Placement, Population, Protocol, SimSpan, SimTime};
 use qnetsim::engine::faults::{Between, Churn, Disturbances, NodeSet, Outage, Schedule};
-use qnetsim::engine::{Capacity, Delay, Distribution, NetworkModel, Outcome, Settings, Simulation, published};
+use qnetsim::engine::{Capacity, Distribution, Latency, NetworkModel, Outcome, Settings, Simulation, published};
 use qnetsim::metrics::{Flow, LifeEvent, Turn};
 
 const SECOND: u64 = 1_000_000_000;
@@ -96,7 +96,7 @@ fn settings(end: u64) -> Settings {
 }
 
 fn network() -> NetworkModel {
-    NetworkModel::new(Delay::Constant(SimSpan::from_millis(100)), 0.0)
+    NetworkModel::new(Latency::Constant(SimSpan::from_millis(100)), 0.0)
 }
 
 fn run(network: &NetworkModel, settings: &Settings) -> (Vec<Vec<Seen>>, Outcome<Ring>) {

@@ -1,7 +1,7 @@
 //! Protocols on the engine: how much they send, what they achieve, and that threads and partitions cannot be seen.
 
 use qnetsim::contract::{NodeType, Population, Protocol, SimSpan, SimTime};
-use qnetsim::engine::{Broadcast, Delay, NetworkModel, Outcome, Settings, Simulation};
+use qnetsim::engine::{Broadcast, Latency, NetworkModel, Outcome, Settings, Simulation};
 use qnetsim::metrics::{Flow, Traffic};
 use qnetsim::protocols::adaptive::AdaptiveHeartbeat;
 use qnetsim::protocols::full_mesh::FullMesh;
@@ -23,11 +23,11 @@ fn adaptive(base_secs: u64) -> AdaptiveHeartbeat {
 }
 
 fn constant() -> NetworkModel {
-    NetworkModel::new(Delay::Constant(SimSpan::from_millis(50)), 0.0)
+    NetworkModel::new(Latency::Constant(SimSpan::from_millis(50)), 0.0)
 }
 
 fn uniform() -> NetworkModel {
-    NetworkModel::new(Delay::Uniform { min: SimSpan::from_millis(10), max: SimSpan::from_millis(100) }, 0.0)
+    NetworkModel::new(Latency::Uniform { min: SimSpan::from_millis(10), max: SimSpan::from_millis(100) }, 0.0)
 }
 
 /// Settings that measure from one time to another, and end a second later. The slice that is measured is number 1.

@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 use qnetsim::contract::{NodeType, Population, SimSpan};
+use qnetsim::engine::Jitter;
 use qnetsim::scenario::{
     Approach, FILE_BYTES_MAX, LatencySpec, Scenario, ScenarioError, Table, TierLinks, load, parse,
 };
@@ -96,8 +97,71 @@ fn everything_that_can_be_written_is_read() {
     assert_eq!((scenario.heartbeat.interval, scenario.heartbeat.size), (SimSpan::from_millis(1_500), 1_024));
     assert_eq!((scenario.network.loss, scenario.network.header), (0.001, 48));
     let LatencySpec::Regions { table, shares, jitter } = &scenario.network.latency else { panic!("{scenario:?}") };
-    assert_eq!((table.name, *jitter, shares.len()), ("aws-13", 0.1, 13));
+    assert_eq!((table.name.as_str(), *jitter, shares.len()), ("aws-13", Jitter::Uniform { share: 0.1 }, 13));
     assert_eq!((shares[0], shares[8], shares.iter().sum::<f64>()), (0.25, 0.75, 1.0));
+}
+
+fn latency(keys: &str) -> LatencySpec {
+    read(&format!("{SMALLEST}network.latency = {{ {keys} }}")).network.latency
+}
+
+#[test]
+fn distributions_of_latency_are_read() {
+    let (min, median) = (SimSpan::from_millis(1), SimSpan::from_millis(50));
+    let lognormal = LatencySpec::Lognormal { min, median, sigma: 0.5 };
+    assert_eq!(latency("model = \"lognormal\", median = \"50ms\", sigma = 0.5"), lognormal);
+    assert_eq!(latency("model = \"lognormal\", median = \"50ms\", sigma = 0.5, min = \"1ms\""), lognormal);
+    let min = SimSpan::from_millis(40);
+    assert_eq!(latency("model = \"pareto\", min = \"40ms\", shape = 3"), LatencySpec::Pareto { min, shape: 3.0 });
+    let jitter = |written: &str| match latency(&format!("model = \"regions\", table = \"p2p-6\", jitter = {written}")) {
+        LatencySpec::Regions { jitter, .. } => jitter,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(jitter("0"), Jitter::None);
+    assert_eq!(jitter("0.25"), Jitter::Uniform { share: 0.25 });
+    assert_eq!(jitter("{ model = \"uniform\", share = 0.25 }"), Jitter::Uniform { share: 0.25 });
+    let lognormal = Jitter::Lognormal { median: 0.05, sigma: 0.5 };
+    assert_eq!(jitter("{ model = \"lognormal\", median = 0.05, sigma = 0.5 }"), lognormal);
+    assert_eq!(jitter("{ model = \"pareto\", excess = \"5ms\" }"), Jitter::Pareto { excess: SimSpan::from_millis(5) });
+}
+
+#[test]
+fn a_table_of_round_trips_is_halved_and_what_is_within_a_region_is_one_way() {
+    let between = |keys: &str| match latency(&format!("model = \"regions\", {keys}")) {
+        LatencySpec::Regions { table, .. } => (table.one_way(0, 1), table.one_way(0, 0)),
+        other => panic!("{other:?}"),
+    };
+    let us = SimSpan::from_micros;
+    assert_eq!(between("table = \"p2p-6\""), (us(62_000), us(16_000)));
+    assert_eq!(between("table = \"p2p-6\", holds = \"one-way\""), (us(124_000), us(32_000)));
+    assert_eq!(between("table = \"aws-13\", holds = \"rtt\""), (us(3_500), us(200)));
+    assert_eq!(between("table = \"aws-6\", same_region = \"1ms\""), (us(5_700), us(1_000)));
+}
+
+#[test]
+fn a_matrix_is_read_from_a_file_beside_the_scenario_and_hashed_by_its_values() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let with = |csv: &str, keys: &str| {
+        std::fs::write(folder.path().join("data/m.csv"), csv).unwrap();
+        let name = folder.path().join("s.toml");
+        let latency = format!("network.latency = {{ model = \"regions\", file = \"data/m.csv\", {keys} }}");
+        parse(name.to_str().unwrap(), &format!("{SMALLEST}{latency}"), &[]).unwrap_or_else(|error| panic!("{error}"))
+    };
+    let plain = with("from,here,there\nhere,0,12.5\nthere,13,0.4\n", "holds = \"one-way\"");
+    let LatencySpec::Regions { table, shares, .. } = &plain.network.latency else { panic!("{plain:?}") };
+    assert_eq!(
+        (table.name.as_str(), &table.regions[..], &shares[..]),
+        ("data/m.csv", &["here".to_owned(), "there".to_owned()][..], &[0.5, 0.5][..])
+    );
+    assert_eq!(table.delays(), [200, 12_500, 13_000, 400].map(SimSpan::from_micros));
+    assert_eq!(plain.network.latency.regions(), ["here", "there"]);
+    let spelled = with("# RTT\r\nx, here ,\"there\"\r\nhere,0.4,2.5e1\r\nthere,26,0.8", "holds = \"rtt\"");
+    assert_eq!(plain.hash, spelled.hash);
+    assert_ne!(plain.hash, with("a,here,there\nhere,0,12.5\nthere,13,0.5\n", "holds = \"one-way\"").hash);
+    let shares = "shares = { here = 1, there = 0 }";
+    let moved = with("a,here,there\nhere,0,12.5\nthere,13,0.4\n", &format!("holds = \"one-way\", {shares}"));
+    assert_ne!(plain.hash, moved.hash);
 }
 
 #[test]
@@ -193,6 +257,17 @@ fn every_value_that_matters_moves_the_hash() {
         "network.latency={ model = 'regions' }",
         "network.latency={ model = 'regions', jitter = 0.1 }",
         "network.latency={ model = 'regions', shares = { Tokyo = 1 } }",
+        "network.latency={ model = 'regions', holds = 'rtt' }",
+        "network.latency={ model = 'regions', same_region = '201us' }",
+        "network.latency={ model = 'regions', table = 'aws-6' }",
+        "network.latency={ model = 'regions', jitter = { model = 'lognormal', median = 0.1, sigma = 0.1 } }",
+        "network.latency={ model = 'regions', jitter = { model = 'lognormal', median = 0.1, sigma = 0.2 } }",
+        "network.latency={ model = 'regions', jitter = { model = 'pareto', excess = '100us' } }",
+        "network.latency={ model = 'lognormal', median = '50ms', sigma = 0.5 }",
+        "network.latency={ model = 'lognormal', median = '50ms', sigma = 0.6 }",
+        "network.latency={ model = 'lognormal', median = '50ms', sigma = 0.5, min = '2ms' }",
+        "network.latency={ model = 'pareto', min = '40ms', shape = 3 }",
+        "network.latency={ model = 'pareto', min = '40ms', shape = 4 }",
         "heartbeat.interval=31s",
         "heartbeat.size='101 B'",
         "approach.full-mesh.event_nodes_max=1001",

@@ -160,11 +160,137 @@ fn latencies_are_checked() {
     check("network.latency.model = \"unifrom\"", (1, 25), &["unknown latency model `unifrom`", "write \"uniform\""]);
     check("[network.latency]\nmodel = \"uniform\"\njitter = 0.1", (3, 1), &["no meaning for the uniform", "min, max"]);
     check("network.latency = { model = \"regions\", jitter = 1 }", (1, 49), &["from 0 to 0.9"]);
+    check("network.latency = { model = \"regions\", table = \"aws\" }", (1, 48), &["latency table `aws`", "\"aws-6\""]);
+}
+
+#[test]
+fn distributions_of_latency_are_checked() {
+    let lognormal = |keys: &str| format!("network.latency = {{ model = \"lognormal\", {keys} }}");
+    let text = lognormal("median = \"50ms\"");
+    check(&text, (1, 29), &["the lognormal latency model needs a `sigma`", "add sigma = 0.5 below"]);
+    check(&lognormal("sigma = 1"), (1, 29), &["needs a `median`", "add median = \"50ms\""]);
+    let parts = ["the median 1ms is not above the smallest delay, 1ms", "write min < median", "min is \"1ms\""];
+    check(&lognormal("sigma = 1, median = \"1ms\""), (1, 62), &parts);
+    check(&lognormal("sigma = -0.1, median = \"5ms\""), (1, 50), &["a number from 0 to 5, found number -0.1"]);
+    check(&lognormal("sigma = nan, median = \"5ms\""), (1, 50), &["a number from 0 to 5"]);
+    let text = lognormal("sigma = 1, median = \"5ms\", min = \"0s\"");
+    check(&text, (1, 75), &["must be above zero", "windows as long as the smallest delay"]);
+    check(&lognormal("sigma = 1, median = \"5h\""), (1, 62), &["at most \"1h\""]);
+    let pareto = |keys: &str| format!("network.latency = {{ model = \"pareto\", {keys} }}");
+    check(&pareto("min = \"40ms\""), (1, 29), &["the pareto latency model needs a `shape`", "add shape = 3"]);
+    check(&pareto("shape = 3"), (1, 29), &["needs a `min`", "add min = \"40ms\""]);
+    check(&pareto("min = \"40ms\", shape = 1"), (1, 61), &["a shape from 1.01 to 1000, found integer 1"]);
+    check(&pareto("min = \"40ms\", shape = inf"), (1, 61), &["a shape from 1.01 to 1000"]);
     check(
-        "network.latency = { model = \"regions\", table = \"aws\" }",
-        (1, 48),
-        &["latency table `aws`", "\"aws-13\""],
+        &pareto("min = \"40ms\", shape = 3, sigma = 1"),
+        (1, 64),
+        &["no meaning for the pareto", "its keys are min, shape"],
     );
+}
+
+#[test]
+fn jitters_are_checked() {
+    let check = |jitter: &str, column, parts: &[&str]| {
+        check(&format!("[network.latency]\nmodel = \"regions\"\njitter = {jitter}"), (3, column), parts);
+    };
+    check("0.95", 10, &["a number from 0 to 0.9, found number 0.95"]);
+    check("\"10%\"", 10, &["a number from 0 to 0.9, found string"]);
+    check("{ share = 0.1 }", 10, &["a jitter of its own needs a `model`", "add model = \"lognormal\""]);
+    check("{ model = \"normal\" }", 20, &["unknown jitter model `normal`", "write \"lognormal\""]);
+    check("{ model = \"uniform\" }", 20, &["the uniform jitter needs a `share`", "add share = 0.1"]);
+    check("{ model = \"uniform\", share = 1 }", 39, &["a number from 0 to 0.9, found integer 1"]);
+    check("{ model = \"lognormal\", sigma = 0.5 }", 20, &["the lognormal jitter needs a `median`"]);
+    check("{ model = \"lognormal\", median = 0, sigma = 1 }", 42, &["a share above 0, up to 10, found integer 0"]);
+    check("{ model = \"lognormal\", median = 1, sigma = 6 }", 53, &["a number from 0 to 5"]);
+    check("{ model = \"pareto\" }", 20, &["the pareto jitter needs an `excess`"]);
+    check("{ model = \"pareto\", excess = 5 }", 39, &["expected a duration", "write \"5s\""]);
+    check("{ model = \"pareto\", excess = \"0s\" }", 39, &["at least \"1ns\""]);
+    let parts =
+        ["an excess of 200us is not below the smallest delay, 200us", "write less than \"200us\"", "holds means"];
+    check("{ model = \"pareto\", excess = \"200us\" }", 10, &parts);
+    check("{ model = \"uniform\", share = 0.1, excess = \"5ms\" }", 44, &["no meaning for the uniform jitter"]);
+    check(
+        "{ model = \"uniform\", share = 0.1, shares = 0 }",
+        44,
+        &["unknown key `shares` in `jitter`", "write `share`"],
+    );
+}
+
+#[test]
+fn tables_of_delays_are_checked() {
+    let check = |keys: &str, column, parts: &[&str]| {
+        check(&format!("network.latency = {{ model = \"regions\", {keys} }}"), (1, column), parts);
+    };
+    let parts = ["from a `table` or from a `file`, not from both", "remove one of them"];
+    check("table = \"aws-6\", file = \"a.csv\", holds = \"rtt\"", 57, &parts);
+    check("holds = \"two-way\"", 48, &["unknown what the table holds `two-way`", "write \"one-way\""]);
+    check("same_region = \"0s\"", 54, &["must be above zero"]);
+    check("same_region = 5", 54, &["expected a duration"]);
+    check("table = \"p2p-6\", shares = { Europe = 1 }", 68, &["unknown region `Europe` in table p2p-6", "NA, EU, SA"]);
+    check("file = 3, holds = \"rtt\"", 47, &["expected the name of a file such as \"table.csv\", found integer 3"]);
+    let parts = ["`../a.csv` does not name a file in the folder of the scenario", "without `..`"];
+    check("file = \"../a.csv\", holds = \"rtt\"", 47, &parts);
+    check("file = \"/etc/passwd\", holds = \"rtt\"", 47, &["does not name a file in the folder"]);
+    let parts = ["cannot read the file `no-such.csv`", "write the name of a file beside the scenario"];
+    check("file = \"no-such.csv\", holds = \"rtt\"", 47, &parts);
+}
+
+/// Checks that the matrix `csv`, which `holds` one-way delays or round trips, has one problem for each of `expected`:
+/// line, column, and what is said of it.
+#[track_caller]
+fn check_matrix(holds: &str, csv: &str, expected: &[((usize, usize), &str)]) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m.csv"), csv).unwrap();
+    let file_name = folder.path().join("s.toml").display().to_string();
+    let text = format!("{HEAD}network.latency = {{ model = \"regions\", file = \"m.csv\", {holds} }}");
+    let result = parse(&file_name, &text, &["seed=3".to_owned()]);
+    let Err(ScenarioError::Invalid(problems)) = result else { panic!("{result:?}") };
+    let shown = problems.render(false);
+    assert_eq!(problems.list().len(), expected.len(), "{shown}");
+    for (problem, (place, part)) in problems.list().iter().zip(expected) {
+        assert_eq!((problem.source.as_str(), (problem.line, problem.column)), ("m.csv", *place), "{shown}");
+        assert!(said(problem).contains(part), "`{part}` is not said: {shown}");
+    }
+}
+
+#[test]
+fn a_matrix_is_refused_with_the_row_and_the_column() {
+    let check = |csv: &str, expected: &[((usize, usize), &str)]| check_matrix("holds = \"one-way\"", csv, expected);
+    check("from,a,b\na,0,1\n", &[((2, 1), "not square: 2 regions and 1 rows: add a row for b below")]);
+    check("from,a\na,1\nb,1\n", &[((3, 1), "not square: 1 regions and 2 rows: end with the row of a")]);
+    check("from,a,b\na,0\nb,1,0\n", &[((2, 1), "the row of `a` has 1 delays for 2 regions: write 2 delays")]);
+    check("from,a,b\na,0,1,2\nb,1,0\n", &[((2, 1), "the row of `a` has 3 delays for 2 regions")]);
+    check("from,a,b\nb,0,1\na,1,0\n", &[((2, 1), "expected the row of region `a`, found `b`"), ((3, 1), "write b")]);
+    check("from,a,a\na,0,1\na,1,0\n", &[((1, 8), "the region `a` (column 3) stands here for the second time")]);
+    check("from,a,b c\na,0,1\nb c,1,0\n", &[((1, 8), "`b c` (column 3) cannot name a region")]);
+    check("from\n", &[((1, 1), "expected 1 to 64 regions, found 0")]);
+    let many = (0..65).fold("from".to_owned(), |line, region| format!("{line},r{region}"));
+    check(&many, &[((1, 1), "expected 1 to 64 regions, found 65")]);
+    check(
+        "# mine\nfrom,a,b\n a,0, -1\nb,x,nan",
+        &[
+            ((3, 7), "the delay from a to b (column 3) is negative: -1"),
+            ((4, 3), "the delay from b to a (column 2) is no number: `x`: write milliseconds, such as 12.5"),
+            ((4, 5), "the delay from b to b (column 3) is no number: `nan`"),
+        ],
+    );
+    check("from,a,b\na,0,0\nb,1,0\n", &[((2, 5), "from a to b (column 3) is zero: write for example 0.5 (nodes are")]);
+    check("from,a\na,3600000.1\n", &[((2, 3), "is longer than 1h one way")]);
+    check("from,a\na,0.0000001\n", &[((2, 3), "no whole number of nanoseconds one way")]);
+    check("from,a\na,1e99\n", &[((2, 3), "is no number")]);
+    check_matrix("holds = \"rtt\"", "from,a\na,0.000001\n", &[((2, 3), "no whole number of nanoseconds one way")]);
+}
+
+#[test]
+fn a_file_of_delays_must_say_what_it_holds() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("m.csv"), "from,a\na,1\n").unwrap();
+    let file_name = folder.path().join("s.toml").display().to_string();
+    let text = format!("{HEAD}network.latency = {{ model = \"regions\", file = \"m.csv\" }}");
+    let Err(ScenarioError::Invalid(problems)) = parse(&file_name, &text, &[]) else { panic!("it is taken") };
+    let [problem] = problems.list() else { panic!("{problems}") };
+    assert_eq!((problem.line, problem.column), (4, 47));
+    assert!(said(problem).contains("add holds = \"one-way\" or holds = \"rtt\""), "{problems}");
 }
 
 #[test]

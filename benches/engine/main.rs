@@ -27,8 +27,8 @@ use std::time::Instant;
 use clap::Parser;
 use qnetsim::contract::{CoarseTime, Domain, Placement, Population, RandomKey, SimSpan, SimTime};
 use qnetsim::engine::faults::{Churn, NodeSet};
-use qnetsim::engine::regions::AWS_13;
-use qnetsim::engine::{Delay, Distribution, NetworkModel, RegionMatrix, Settings, Simulation, published};
+use qnetsim::engine::regions::RegionTable;
+use qnetsim::engine::{Distribution, Jitter, Latency, NetworkModel, RegionMatrix, Settings, Simulation, published};
 use qnetsim::metrics::peak_memory;
 use qnetsim::protocols::heartbeat::Heartbeat;
 use qnetsim::protocols::rumour::PushGossip;
@@ -82,7 +82,7 @@ struct Figures {
 }
 
 fn network() -> NetworkModel {
-    NetworkModel::new(Delay::Uniform { min: DELAY_MIN, max: DELAY_MAX }, 0.0)
+    NetworkModel::new(Latency::Uniform { min: DELAY_MIN, max: DELAY_MAX }, 0.0)
 }
 
 fn heartbeat(nodes: u32, partitions_log2: u32) -> Heartbeat {
@@ -117,7 +117,9 @@ fn faults(settings: &mut Settings) -> NetworkModel {
         graceful: 0.0,
         steady: true,
     }];
-    NetworkModel::new(Delay::Regions(RegionMatrix::new(&AWS_13, placement, 0.1)), 0.01)
+    let table = RegionTable::published("aws-13", None).expect("it is published");
+    let matrix = RegionMatrix::new(&table, placement, Jitter::Uniform { share: 0.1 });
+    NetworkModel::new(Latency::Regions(matrix), 0.01)
 }
 
 fn qnetsim_heartbeat(nodes: u32, threads: usize, is_faulty: bool) -> Figures {

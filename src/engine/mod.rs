@@ -18,6 +18,7 @@ mod disturbance;
 mod event;
 pub mod faults;
 mod lane;
+mod latency;
 mod lives;
 mod living;
 mod network;
@@ -35,7 +36,8 @@ mod wheel;
 
 pub use capacity::Capacity;
 pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
+pub use latency::{Jitter, Latency, RegionMatrix, TAIL_MAX};
 pub use lives::{Life, Lives};
-pub use network::{Delay, Network, NetworkModel, RegionMatrix};
+pub use network::{Network, NetworkModel};
 pub use probe::{Cause, Probe};
 pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};

@@ -2,7 +2,7 @@
 
 use super::disturbance::Disturbed;
 use super::faults::{Disturbances, threshold};
-use super::regions::RegionTable;
+use super::latency::Latency;
 use crate::contract::{NodeId, Placement, Population, SimSpan, SimTime, scale_word};
 use crate::metrics::Flow;
 
@@ -18,6 +18,11 @@ pub trait Network: Sync {
     /// to this message.
     fn delay(&self, from: NodeId, to: NodeId, now: SimTime, word: u64) -> SimSpan;
 
+    /// Where nodes stand, if delays depend on it.
+    fn placement(&self) -> Option<&Placement> {
+        None
+    }
+
     /// Whether any message may ever be dropped on the way.
     fn may_drop(&self) -> bool {
         false
@@ -30,93 +35,31 @@ pub trait Network: Sync {
     }
 }
 
-/// One-way delays.
-#[derive(Clone, Debug)]
-pub enum Delay {
-    /// Always the same.
-    Constant(SimSpan),
-    /// Uniform between two bounds, both included, independent for every message.
-    Uniform {
-        /// The smallest delay.
-        min: SimSpan,
-        /// The largest delay.
-        max: SimSpan,
-    },
-    /// By the regions of sender and receiver.
-    Regions(RegionMatrix),
-}
-
-/// Nodes placed in regions at random by share, with a matrix of one-way delays and uniform jitter above them.
-#[derive(Clone, Debug)]
-pub struct RegionMatrix {
-    /// Delays in nanoseconds, row by row: from, then to.
-    delays: Vec<u64>,
-    placement: Placement,
-    /// Jitter as a share of the delay, scaled to 2^32.
-    jitter: u64,
-}
-
-impl RegionMatrix {
-    /// Nodes stand in the regions of `table` as `placement` says; a message takes the table's delay times
-    /// `1 + jitter * u`, `u` uniform in `[0, 1)`.
-    ///
-    /// # Panics
-    /// If the placement has another number of regions.
-    pub fn new(table: &RegionTable, placement: Placement, jitter: f64) -> Self {
-        let count = table.regions.len();
-        assert_eq!(placement.regions(), count, "one share for each region of {}", table.name);
-        let delays = (0..count * count).map(|cell| table.one_way(cell / count, cell % count).as_nanos()).collect();
-        let jitter = (jitter * (1u64 << 32) as f64) as u64;
-        RegionMatrix { delays, placement, jitter }
-    }
-
-    /// Where nodes stand.
-    pub fn placement(&self) -> &Placement {
-        &self.placement
-    }
-
-    #[inline(never)]
-    fn delay(&self, from: NodeId, to: NodeId, word: u64) -> SimSpan {
-        let row = self.placement.region_of(from) * self.placement.regions();
-        let base = self.delays[row + self.placement.region_of(to)];
-        let jitter_max = ((u128::from(base) * u128::from(self.jitter)) >> 32) as u64;
-        SimSpan::from_nanos(base + scale_word(word, jitter_max))
-    }
-
-    fn extremes(&self) -> (u64, u64) {
-        let smallest = self.delays.iter().copied().min().unwrap_or(0);
-        let largest = self.delays.iter().copied().max().unwrap_or(0);
-        (smallest, largest + ((u128::from(largest) * u128::from(self.jitter)) >> 32) as u64)
-    }
-}
-
 /// The networks that scenarios choose from: independent delays and independent loss.
 #[derive(Clone, Debug)]
 pub struct NetworkModel {
-    /// Where there are no regions: the smallest delay in nanoseconds, and how many nanoseconds are possible from it on.
+    /// Where all delays are equally likely: the smallest in nanoseconds, and how many nanoseconds are possible from it on.
     min: u64,
     width: u64,
-    regions: Option<Box<RegionMatrix>>,
+    /// All other delays.
+    latency: Option<Box<Latency>>,
     loss_threshold: u64,
     disturbed: Option<Box<Disturbed>>,
 }
 
 impl NetworkModel {
-    /// Messages take `delay` and are lost with probability `loss`, which is clamped to `[0, 1]`.
+    /// Messages take `latency` and are lost with probability `loss`, which is clamped to `[0, 1]`.
     ///
     /// # Panics
-    /// If the smallest delay exceeds the largest.
-    pub fn new(delay: Delay, loss: f64) -> Self {
-        let (min, max, regions) = match delay {
-            Delay::Constant(delay) => (delay, delay, None),
-            Delay::Uniform { min, max } => (min, max, None),
-            Delay::Regions(matrix) => (SimSpan::ZERO, SimSpan::ZERO, Some(Box::new(matrix))),
-        };
-        assert!(min <= max, "the smallest delay, {min}, exceeds the largest, {max}");
+    /// If the smallest delay exceeds the largest, or the median.
+    pub fn new(latency: Latency, loss: f64) -> Self {
+        latency.check();
+        let plain = latency.plain();
+        let (min, max) = plain.unwrap_or_default();
         NetworkModel {
             min: min.as_nanos(),
             width: max.as_nanos() - min.as_nanos() + 1,
-            regions,
+            latency: if plain.is_some() { None } else { Some(Box::new(latency)) },
             loss_threshold: threshold(loss),
             disturbed: None,
         }
@@ -136,33 +79,36 @@ impl NetworkModel {
         }
         self
     }
-
-    /// The regions that nodes stand in, if this network has any.
-    pub fn regions(&self) -> Option<&RegionMatrix> {
-        self.regions.as_deref()
-    }
 }
 
 impl Network for NetworkModel {
     fn smallest_delay(&self) -> SimSpan {
-        SimSpan::from_nanos(self.regions.as_ref().map_or(self.min, |matrix| matrix.extremes().0))
+        self.latency.as_ref().map_or(SimSpan::from_nanos(self.min), |latency| latency.smallest())
     }
 
     fn largest_delay(&self) -> Option<SimSpan> {
-        let largest = self.regions.as_ref().map_or(self.min + self.width - 1, |matrix| matrix.extremes().1);
-        let largest = self.disturbed.as_ref().map_or(largest, |disturbed| disturbed.longest(largest));
-        Some(SimSpan::from_nanos(largest))
+        let plain = SimSpan::from_nanos(self.min + self.width - 1);
+        let largest = self.latency.as_ref().map_or(plain, |latency| latency.largest());
+        let longest = |disturbed: &Disturbed| SimSpan::from_nanos(disturbed.longest(largest.as_nanos()));
+        Some(self.disturbed.as_deref().map_or(largest, longest))
     }
 
     #[inline(always)]
     fn delay(&self, from: NodeId, to: NodeId, now: SimTime, word: u64) -> SimSpan {
-        let delay = match &self.regions {
+        let delay = match &self.latency {
             None => SimSpan::from_nanos(self.min + scale_word(word, self.width)),
-            Some(matrix) => matrix.delay(from, to, word),
+            Some(latency) => latency.delay(from, to, word),
         };
         match &self.disturbed {
             None => delay,
             Some(disturbed) => SimSpan::from_nanos(disturbed.prolong(delay.as_nanos(), from, to, now)),
+        }
+    }
+
+    fn placement(&self) -> Option<&Placement> {
+        match self.latency.as_deref() {
+            Some(Latency::Regions(matrix)) => Some(matrix.placement()),
+            _ => None,
         }
     }
 

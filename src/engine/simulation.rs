@@ -177,9 +177,9 @@ pub struct Outcome<P: Protocol, O = ()> {
 ///
 /// ```
 /// # use qnetsim::contract::{Population, SimSpan, SimTime};
-/// # use qnetsim::engine::{Delay, NetworkModel, Settings, Simulation};
+/// # use qnetsim::engine::{Latency, NetworkModel, Settings, Simulation};
 /// # use qnetsim::protocols::rumour::PushGossip;
-/// let network = NetworkModel::new(Delay::Constant(SimSpan::from_millis(50)), 0.0);
+/// let network = NetworkModel::new(Latency::Constant(SimSpan::from_millis(50)), 0.0);
 /// let settings = Settings::new(Population::flat(1_000), 1, SimTime::MAX);
 /// let outcome = Simulation::new(&PushGossip::new(8), &network, settings).run()?;
 /// assert!(outcome.events > 7_900, "nearly every node sends the rumour to eight others");

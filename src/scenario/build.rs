@@ -1,7 +1,9 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
 use crate::contract::{Domain, NodeId, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
-use crate::engine::{Broadcast, Delay, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation};
+use crate::engine::{
+    Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
+};
 use crate::metrics::{
     Detection, EngineFigures, Judgement, LifeEvent, Method, PointResult, PopulationOverTime, SampleCount,
     TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
@@ -116,14 +118,22 @@ fn random_graph(population: Population, partitions_log2: u32, seed: u64, degree:
 
 /// The network that a scenario describes. `seed` places nodes in regions.
 pub fn network(spec: &NetworkSpec, seed: u64) -> NetworkModel {
-    let delay = match &spec.latency {
-        LatencySpec::Constant { delay } => Delay::Constant(*delay),
-        LatencySpec::Uniform { min, max } => Delay::Uniform { min: *min, max: *max },
-        LatencySpec::Regions { table, shares, jitter } => {
-            Delay::Regions(RegionMatrix::new(table, Placement::new(shares, seed), *jitter))
+    NetworkModel::new(latency(&spec.latency, seed), spec.loss)
+}
+
+/// The delays that a scenario describes. `seed` places nodes in regions.
+pub fn latency(spec: &LatencySpec, seed: u64) -> Latency {
+    match spec {
+        LatencySpec::Constant { delay } => Latency::Constant(*delay),
+        LatencySpec::Uniform { min, max } => Latency::Uniform { min: *min, max: *max },
+        LatencySpec::Lognormal { min, median, sigma } => {
+            Latency::Lognormal { min: *min, median: *median, sigma: *sigma }
         }
-    };
-    NetworkModel::new(delay, spec.loss)
+        LatencySpec::Pareto { min, shape } => Latency::Pareto { min: *min, shape: *shape },
+        LatencySpec::Regions { table, shares, jitter } => {
+            Latency::Regions(RegionMatrix::new(table, Placement::new(shares, seed), *jitter))
+        }
+    }
 }
 
 /// Where the nodes stand, if the network has regions.

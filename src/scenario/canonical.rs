@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::{Approach, FaultsSpec, LatencySpec, Scenario, TierLinks};
 use crate::contract::NodeType;
 use crate::engine::faults::{Between, Churn, NodeSet, Outage};
-use crate::engine::{Capacity, Distribution};
+use crate::engine::{Capacity, Distribution, Jitter};
 
 /// Changes when the text below changes its meaning.
 const VERSION: u32 = 1;
@@ -24,10 +24,18 @@ fn text(scenario: &Scenario) -> String {
     lines.push(match &network.latency {
         LatencySpec::Constant { delay } => format!("latency constant {}", delay.as_nanos()),
         LatencySpec::Uniform { min, max } => format!("latency uniform {} {}", min.as_nanos(), max.as_nanos()),
+        LatencySpec::Lognormal { min, median, sigma } => {
+            format!("latency lognormal {} {} {}", min.as_nanos(), median.as_nanos(), bits(*sigma))
+        }
+        LatencySpec::Pareto { min, shape } => format!("latency pareto {} {}", min.as_nanos(), bits(*shape)),
+        // The delays themselves, so that it does not matter where they were read.
         LatencySpec::Regions { table, shares, jitter } => {
-            let mut line = format!("latency regions {} {}", table.name, bits(*jitter));
+            let mut line = format!("latency regions {} {}", shares.len(), jitter_text(jitter));
             for share in shares {
                 let _ = write!(line, " {}", bits(*share));
+            }
+            for delay in table.delays() {
+                let _ = write!(line, " {}", delay.as_nanos());
             }
             line
         }
@@ -102,6 +110,15 @@ fn distribution(distribution: &Distribution) -> String {
 
 fn words<T: ToString>(values: [T; 4]) -> String {
     values.map(|value| value.to_string()).join(" ")
+}
+
+fn jitter_text(jitter: &Jitter) -> String {
+    match jitter {
+        Jitter::None => "none".to_owned(),
+        Jitter::Uniform { share } => format!("uniform {}", bits(*share)),
+        Jitter::Lognormal { median, sigma } => format!("lognormal {} {}", bits(*median), bits(*sigma)),
+        Jitter::Pareto { excess } => format!("pareto {}", excess.as_nanos()),
+    }
 }
 
 fn options(approach: &Approach) -> String {

@@ -54,6 +54,7 @@ impl Files {
 /// A file of rows of cells with commas between them.
 #[derive(Clone, Debug)]
 pub(super) struct CsvFile {
+    name: String,
     text: Arc<str>,
     source: usize,
 }
@@ -76,6 +77,11 @@ pub(super) struct Cell<'f> {
 }
 
 impl CsvFile {
+    /// The name in the scenario.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Its rows in order. Lines that are blank or begin with `#` are none.
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
         let mut start = 0;
@@ -146,8 +152,9 @@ impl Reader {
                 None
             }
             Ok(text) => {
-                let file = CsvFile { text: text.into(), source: self.files.source_min + self.files.read.len() };
-                self.files.read.push((name.to_owned(), file.text.clone()));
+                let source = self.files.source_min + self.files.read.len();
+                let file = CsvFile { name: name.to_owned(), text: text.into(), source };
+                self.files.read.push((file.name.clone(), file.text.clone()));
                 if file.rows().next().is_some() {
                     return Some(file);
                 }

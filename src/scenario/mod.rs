@@ -10,6 +10,7 @@ mod capacity;
 mod distribution;
 mod faults;
 mod files;
+mod latency;
 mod network;
 mod options;
 mod overrides;
@@ -18,6 +19,7 @@ mod points;
 mod problem;
 mod quantity;
 mod reader;
+mod regions;
 mod tiers;
 mod traces;
 mod tree;
@@ -27,8 +29,8 @@ use std::io::Read;
 use std::path::Path;
 
 use crate::contract::{Population, SimSpan};
-use crate::engine::Capacity;
 use crate::engine::regions::RegionTable;
+use crate::engine::{Capacity, Jitter};
 
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use faults::FaultsSpec;
@@ -203,7 +205,7 @@ pub struct NetworkSpec {
     pub capacity: Option<Capacity>,
 }
 
-/// How long a message takes, one way. Always above zero, and at most an hour.
+/// How long a message takes, one way. Always above zero; bounds and medians are at most an hour.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LatencySpec {
     /// Always the same.
@@ -218,15 +220,41 @@ pub enum LatencySpec {
         /// The largest delay, not below `min`.
         max: SimSpan,
     },
+    /// A smallest delay plus a lognormal part.
+    Lognormal {
+        /// The smallest delay.
+        min: SimSpan,
+        /// The median of the whole; above `min`.
+        median: SimSpan,
+        /// Standard deviation of the logarithm of the lognormal part: 0 to 5.
+        sigma: f64,
+    },
+    /// A delay exceeds `d` with probability `(min / d)^shape`.
+    Pareto {
+        /// The smallest delay.
+        min: SimSpan,
+        /// From 1.01 to 1000; the mean is `min * shape / (shape - 1)`.
+        shape: f64,
+    },
     /// From a table of delays between the regions of the world.
     Regions {
         /// The table.
-        table: &'static RegionTable,
+        table: RegionTable,
         /// Share of the nodes in each region of the table; they add up to 1.
         shares: Vec<f64>,
-        /// How much longer than in the table a message takes at most, as a share of the table's delay: 0 to 0.9.
-        jitter: f64,
+        /// What is drawn on top of the table's delay, or around it.
+        jitter: Jitter,
     },
+}
+
+impl LatencySpec {
+    /// The regions that nodes stand in; none if delays do not depend on them.
+    pub fn regions(&self) -> &[String] {
+        match self {
+            LatencySpec::Regions { table, .. } => &table.regions,
+            _ => &[],
+        }
+    }
 }
 
 /// Reads the scenario in the file `path`, with `overrides` (`key=value`) put over it.

@@ -5,8 +5,8 @@ mod faults;
 use crate::contract::NodeType;
 use crate::metrics::Method;
 
-use super::build::method;
-use super::{Approach, LatencySpec, Point, Scenario};
+use super::build::{latency, method};
+use super::{Approach, Point, Scenario};
 
 /// Memory that a process of this program takes whatever it runs, in bytes: code, buffers of empty queues.
 const PROCESS_BYTES: u64 = 12 << 20;
@@ -100,16 +100,9 @@ fn messages_per_second(scenario: &Scenario, point: &Point) -> f64 {
     per_interval / interval
 }
 
-/// The longest delay of a message, in seconds.
+/// A delay that hardly any message exceeds, in seconds.
 fn longest_delay(scenario: &Scenario) -> f64 {
-    let usual = match &scenario.network.latency {
-        LatencySpec::Constant { delay } => delay.as_secs_f64(),
-        LatencySpec::Uniform { max, .. } => max.as_secs_f64(),
-        LatencySpec::Regions { table, jitter, .. } => {
-            let cells = table.one_way_ms.iter().flat_map(|row| row.iter());
-            f64::from(cells.copied().max().unwrap_or(0)) / 1e3 * (1.0 + jitter)
-        }
-    };
+    let usual = latency(&scenario.network.latency, scenario.seed).long(0.999).as_secs_f64();
     faults::longest_delay(scenario, usual)
 }
 

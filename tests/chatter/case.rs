@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use qnetsim::contract::{Placement, Population, SimSpan, SimTime};
-use qnetsim::engine::regions::AWS_13;
-use qnetsim::engine::{Delay, Lives, Network, NetworkModel, Outcome, RegionMatrix, Settings, Simulation};
+use qnetsim::engine::regions::RegionTable;
+use qnetsim::engine::{Jitter, Latency, Lives, Network, NetworkModel, Outcome, RegionMatrix, Settings, Simulation};
 
 use super::faulty::{self, Faults, any_faults};
 use super::{Chatter, Entry, Minds, Trace};
@@ -85,12 +85,16 @@ impl Case {
 
     pub fn network(&self) -> NetworkModel {
         let delay = match self.links {
-            Links::Constant(delay) => Delay::Constant(SimSpan::from_nanos(delay)),
-            Links::Uniform(min, max) => Delay::Uniform { min: SimSpan::from_nanos(min), max: SimSpan::from_nanos(max) },
+            Links::Constant(delay) => Latency::Constant(SimSpan::from_nanos(delay)),
+            Links::Uniform(min, max) => {
+                Latency::Uniform { min: SimSpan::from_nanos(min), max: SimSpan::from_nanos(max) }
+            }
             Links::Regions(jitter, all) => {
                 let share = |region| if all { 1.0 / 13.0 } else { f64::from(u8::from(region < 2)) / 2.0 };
-                let shares: Vec<f64> = (0..AWS_13.regions.len()).map(share).collect();
-                Delay::Regions(RegionMatrix::new(&AWS_13, Placement::new(&shares, self.seed), jitter))
+                let shares: Vec<f64> = (0..13).map(share).collect();
+                let table = RegionTable::published("aws-13", None).expect("the table is published");
+                let placement = Placement::new(&shares, self.seed);
+                Latency::Regions(RegionMatrix::new(&table, placement, Jitter::Uniform { share: jitter }))
             }
         };
         let network = NetworkModel::new(delay, self.loss);

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::contract::{Effects, Here, NodeId};
-use crate::engine::{Delay, NetworkModel};
+use crate::engine::{Latency, NetworkModel};
 
 /// Two kinds of message go round, from each node to the next.
 struct Round;
@@ -33,7 +33,7 @@ impl Protocol for Round {
 
 /// Runs on two lanes after `tamper` had its way with the second.
 fn run(tamper: impl Fn(&mut Tally)) -> Result<Outcome<Round>, Violation> {
-    let network = NetworkModel::new(Delay::Constant(SimSpan::from_millis(1)), 0.0);
+    let network = NetworkModel::new(Latency::Constant(SimSpan::from_millis(1)), 0.0);
     let mut settings = Settings::new(Population::flat(8), 7, SimTime::from_nanos(100_000_000));
     settings.threads = 2;
     let simulation = Simulation::new(&Round, &network, settings);

@@ -26,7 +26,7 @@ impl<'a> World<'a> {
         match latency {
             None => World::Unknown,
             Some(LatencySpec::Regions { table, shares, .. }) => {
-                World::Regions { names: table.regions.to_vec(), shares }
+                World::Regions { names: table.regions.iter().map(String::as_str).collect(), shares }
             }
             Some(_) => World::Plain,
         }
