@@ -217,6 +217,26 @@ fn shares_of_regions_are_checked() {
 }
 
 #[test]
+fn links_nearby_need_regions_and_shares() {
+    let parts = ["`nearby` needs a latency model with regions", "write network.latency = { model = \"regions\" }"];
+    check("topology.nearby = 0.8", (1, 19), &parts);
+    check("network.latency.model = \"uniform\"\n[topology]\nnearby = [0, 1]", (3, 10), &parts);
+    let check = |nearby: &str, column, parts: &[&str]| {
+        check(&format!("network.latency.model = \"regions\"\n[topology]\nnearby = {nearby}"), (3, column), parts);
+    };
+    for share in ["-0.1", "1.01", "nan", "\"half\"", "true"] {
+        check(share, 10, &["expected a share of links from 0 to 1"]);
+    }
+    check("[0.5, 2, 0.7]", 16, &["from 0 to 1, found integer 2"]);
+    check("[0.5, 0.50]", 16, &["nearby = 0.5 stands in the list for the second time"]);
+    check("[]", 10, &["the list of shares is empty"]);
+    let many = (0..17).map(|share| format!("{}", f64::from(share) / 16.0)).collect::<Vec<_>>().join(", ");
+    check(&format!("[{many}]"), 10, &["17 shares are too many", "at most 16"]);
+    let problems = problems_with(&format!("{HEAD}[topology]\nnearbye = 1"), &[]);
+    assert!(problems.to_string().contains("write `nearby`"), "{problems}");
+}
+
+#[test]
 fn tiers_must_fit_the_nodes() {
     let check = |approach: &str, lines: &str, at, parts: &[&str]| {
         let text = format!("name = \"a\"\nnodes = [\"10K\", 50]\napproaches = \"{approach}\"\n{lines}");
