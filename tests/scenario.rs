@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use qnetsim::contract::{NodeType, Population, SimSpan};
 use qnetsim::engine::Jitter;
 use qnetsim::scenario::{
-    Approach, FILE_BYTES_MAX, LatencySpec, Scenario, ScenarioError, Table, TierLinks, load, parse,
+    Approach, FILE_BYTES_MAX, LatencySpec, Point, Scenario, ScenarioError, Table, TierLinks, load, parse,
 };
 
 const SMALLEST: &str = "name = \"a\"\nnodes = \"10K\"\napproaches = \"ping\"\n";
@@ -270,6 +270,7 @@ fn every_value_that_matters_moves_the_hash() {
         "network.latency={ model = 'pareto', min = '40ms', shape = 4 }",
         "heartbeat.interval=31s",
         "heartbeat.size='101 B'",
+        "network.latency={ model = 'regions', table = 'aws-13', shares = { London = 1 } }",
         "approach.full-mesh.event_nodes_max=1001",
         "approach.full-mesh.measure=61s",
         "approach.gossip.full_peers=33",
@@ -280,12 +281,39 @@ fn every_value_that_matters_moves_the_hash() {
         "approach.gossip.hops_max=33",
     ];
     let mut hashes: Vec<_> = overrides.iter().map(|text| read_with(base, &[text]).hash).collect();
+    for nearby in ["0", "0.5", "[0.5, 1]"] {
+        let sets = ["network.latency={ model = 'regions' }", &format!("topology.nearby={nearby}")];
+        hashes.push(read_with(base, &sets).hash);
+    }
     hashes.push(read_with(base, &["network.loss=0.1", "approach.full-mesh.event_nodes_max=10K"]).hash);
     hashes.push(read_with(base, &["network.loss=0.2", "approach.full-mesh.event_nodes_max=10K"]).hash);
     let count = hashes.len();
     hashes.sort();
     hashes.dedup();
     assert_eq!(hashes.len(), count);
+}
+
+#[test]
+fn every_share_of_links_nearby_is_a_run_of_its_own() {
+    let text = "name = \"a\"\nnodes = [\"1K\", \"2K\"]\napproaches = [\"full-mesh\", \"ping\"]\n\
+                network.latency.model = \"regions\"\napproach.full-mesh.event_nodes_max = \"2K\"\n";
+    let points = |nearby: &str| {
+        let scenario = read(&format!("{text}{nearby}"));
+        let point = |p: &Point| (p.label.clone(), p.nearby, p.population.total());
+        scenario.points.iter().map(point).collect::<Vec<_>>()
+    };
+    let point = |label: &str, nearby, nodes| (label.to_owned(), nearby, nodes);
+    let mesh = [point("full-mesh", None, 1_000), point("full-mesh", None, 2_000)];
+    assert_eq!(points("")[..2], mesh);
+    assert_eq!(points("")[2..], [point("ping", None, 1_000), point("ping", None, 2_000)]);
+    for one in ["topology.nearby = 0.8", "[topology]\nnearby = [0.80]"] {
+        assert_eq!(points(one)[2..], [point("ping", Some(0.8), 1_000), point("ping", Some(0.8), 2_000)]);
+    }
+    let several = points("topology.nearby = [1, 0.25]");
+    assert_eq!(several[..2], mesh, "nobody is chosen in a full mesh, so it runs once");
+    let expected = [("ping nearby 1", 1.0), ("ping nearby 0.25", 0.25)];
+    let expected = expected.map(|(label, share)| [1_000, 2_000].map(|nodes| point(label, Some(share), nodes)));
+    assert_eq!(several[2..], expected.concat());
 }
 
 #[test]

@@ -4,7 +4,7 @@ mod refusals;
 
 use std::time::{Duration, Instant};
 
-use qnetsim::scenario::{FILE_BYTES_MAX, parse};
+use qnetsim::scenario::{FILE_BYTES_MAX, ScenarioError, parse};
 
 use refusals::{HEAD, check, check_file, problems_with, said};
 
@@ -310,6 +310,26 @@ fn shares_of_regions_are_checked() {
     check("{ Tokyo = 0.5, London = 0.4 }", 10, &["add up to 0.9", "make them add up to 1"]);
     check("{ Tokyo = 0.5, London = 0.500000002 }", 10, &["add up to 1.000000002"]);
     check("{ Tokyo = -0.5, London = 1 }", 20, &["a share from 0 to 1, found number -0.5"]);
+}
+
+#[test]
+fn links_nearby_need_regions_and_shares() {
+    let parts = ["`nearby` needs a latency model with regions", "write network.latency = { model = \"regions\" }"];
+    check("topology.nearby = 0.8", (1, 19), &parts);
+    check("network.latency.model = \"uniform\"\n[topology]\nnearby = [0, 1]", (3, 10), &parts);
+    let check = |nearby: &str, column, parts: &[&str]| {
+        check(&format!("network.latency.model = \"regions\"\n[topology]\nnearby = {nearby}"), (3, column), parts);
+    };
+    for share in ["-0.1", "1.01", "nan", "\"half\"", "true"] {
+        check(share, 10, &["expected a share of links from 0 to 1"]);
+    }
+    check("[0.5, 2, 0.7]", 16, &["from 0 to 1, found integer 2"]);
+    check("[0.5, 0.50]", 16, &["nearby = 0.5 stands in the list for the second time"]);
+    check("[]", 10, &["the list of shares is empty"]);
+    let many = (0..17).map(|share| format!("{}", f64::from(share) / 16.0)).collect::<Vec<_>>().join(", ");
+    check(&format!("[{many}]"), 10, &["17 shares are too many", "at most 16"]);
+    let problems = problems_with(&format!("{HEAD}[topology]\nnearbye = 1"), &[]);
+    assert!(problems.to_string().contains("write `nearby`"), "{problems}");
 }
 
 #[test]

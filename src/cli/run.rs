@@ -117,7 +117,7 @@ fn check_memory(file: &Path, overrides: &[String], scenario: &Scenario, threads:
     let message = format!(
         "error: scenario {:?} will not fit: {} at {} nodes needs about {:.1} GiB, and {:.1} GiB are available\n  {advice}",
         scenario.name,
-        largest.approach.name(),
+        largest.label,
         largest.population.total(),
         gib(needed),
         gib(available),
@@ -154,7 +154,7 @@ fn simulate(args: &RunArgs, scenario: &Scenario) -> Result<Vec<PointResult>, Fai
     let mut results = Vec::with_capacity(scenario.points.len());
     for (number, point) in scenario.points.iter().enumerate() {
         let progress = Arc::new(Progress::default());
-        let (approach, nodes) = (point.approach.name(), point.population.total());
+        let (approach, nodes) = (&point.label, point.population.total());
         let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
         let line = ProgressLine::start(title, point.warmup + point.measure, &progress, args.quiet);
         let watch = Watch { progress: &progress, clock: &clock };

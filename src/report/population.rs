@@ -100,7 +100,7 @@ pub fn population_table(report: &RunReport<'_>) -> Option<String> {
 fn truth_row(point: &PointResult, over_time: &PopulationOverTime) -> Option<Vec<String>> {
     let truth = || over_time.rows.iter().filter(|row| row.sample.is_none()).map(PopulationRow::total);
     let least = truth().reduce(f64::min)?;
-    let cells = [truth().next()?, least, truth().reduce(f64::max)?, truth().last()?];
+    let cells = [truth().next()?, least, truth().reduce(f64::max)?, truth().next_back()?];
     let mut row = vec![point.approach.clone(), size(point.nodes())];
     row.extend(cells.map(|live| Number(live).to_string()));
     Some(row)

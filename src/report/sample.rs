@@ -61,9 +61,9 @@ pub(super) fn detected(approach: &str, nodes: u32) -> PointResult {
     let down =
         |never, undecided| StageFigures { stage: Stage::Down, noticed: 0, never, undecided, first: None, each: None };
     let suspected = StageFigures { stage: Stage::Suspected, noticed: 2, never: 1, undecided: 0, first, each };
-    let group = |node_type, kind, failures, stages| {
+    let group = |node_type, kind: Option<FailureKind>, failures, stages| {
         let (verdicts, node_hours) = if failures > 0 { (6, 1.0 / 15.0) } else { (0, 0.0) };
-        let wrong = (kind == None).then_some(WrongVerdicts { verdicts, node_hours });
+        let wrong = kind.is_none().then_some(WrongVerdicts { verdicts, node_hours });
         FailureGroup { node_type, kind, failures, stages, wrong }
     };
     let groups = vec![

@@ -1,6 +1,6 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
-use crate::contract::{Domain, NodeId, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::contract::{Domain, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::engine::{
     Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
 };
@@ -13,7 +13,7 @@ use crate::protocols::full_mesh::FullMesh;
 use crate::protocols::gossip::GossipEngine;
 use crate::protocols::heartbeat::Heartbeat;
 use crate::protocols::hierarchy::Hierarchy;
-use crate::topologies::{Graph, TierDegrees, distinct_peers};
+use crate::topologies::{Clustering, Graph, Tier, TierDegrees};
 
 use super::{Approach, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
 
@@ -71,23 +71,28 @@ pub fn run_point(
     let layout = settings.partitions_log2();
     let job = Job { scenario, point, settings, watch, began: (watch.clock)() };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
+    let clustering = clustering(&scenario.network.latency, seed, point.nearby);
+    let clustering = clustering.as_ref();
     match point.approach {
         Approach::FullMesh { .. } => {
             let delivered = method(point) == Method::Event;
             job.run("full-mesh", &FullMesh::new(population, interval, size, delivered), 0)
         }
-        Approach::FlatGossip { fanout } => job.run_flat(random_graph(population, layout, seed, fanout)),
-        Approach::Ping => job.run_flat(random_graph(population, layout, seed, 1)),
+        Approach::FlatGossip { fanout } => job.run_flat(random_graph(population, layout, seed, fanout, clustering)),
+        Approach::Ping => job.run_flat(random_graph(population, layout, seed, 1, clustering)),
         Approach::Hierarchical(links) => {
-            let graph = degrees(links, true).graph(population, layout, seed);
+            let graph = degrees(links, true).clustered_graph(population, layout, seed, clustering);
             let hierarchy = Hierarchy::new(graph, AdaptiveHeartbeat { base_interval: interval }, size);
             job.run("hierarchy", &hierarchy, hierarchy.bytes())
         }
         Approach::Gossip { links, fanout, seen, hops_max } => {
-            let graph = degrees(links, false).graph(population, layout, seed);
+            let graph = degrees(links, false).clustered_graph(population, layout, seed, clustering);
             let gossip = GossipEngine::new(fanout, hops_max);
-            let hierarchy =
+            let mut hierarchy =
                 Hierarchy::with_gossip(graph, AdaptiveHeartbeat { base_interval: interval }, size, gossip, seen);
+            if let Some(clustering) = clustering {
+                hierarchy = hierarchy.with_clustering(clustering);
+            }
             job.run("hierarchy-gossip", &hierarchy, hierarchy.bytes())
         }
     }
@@ -107,13 +112,25 @@ pub fn method(point: &Point) -> Method {
     }
 }
 
-/// Every node has links to `degree` others, drawn uniformly.
-fn random_graph(population: Population, partitions_log2: u32, seed: u64, degree: u32) -> Graph {
+/// Every node has links to `degree` others, drawn uniformly, or near ones first.
+fn random_graph(
+    population: Population,
+    partitions_log2: u32,
+    seed: u64,
+    degree: u32,
+    clustering: Option<&Clustering>,
+) -> Graph {
     let key = RandomKey::new(seed, Domain::Topology);
-    let all: std::ops::Range<NodeId> = 0..population.total();
+    let all = Tier::new(0..population.total(), clustering);
     Graph::new(population, partitions_log2, |node, peers| {
-        distinct_peers(degree, all.clone(), node, &mut key.stream(node, 0), peers);
+        all.distinct_peers(degree, node, &mut key.stream(node, 0), peers);
     })
+}
+
+/// How a share `nearby` of the links is chosen, where nodes stand in regions.
+fn clustering(latency: &LatencySpec, seed: u64, nearby: Option<f64>) -> Option<Clustering> {
+    let LatencySpec::Regions { table, shares, .. } = latency else { return None };
+    Some(Clustering::new(Placement::new(shares, seed), nearby?, |from, to| table.one_way(from, to)))
 }
 
 /// The network that a scenario describes. `seed` places nodes in regions.
@@ -217,7 +234,7 @@ impl Job<'_> {
             measured += &bucket.traffic;
         }
         PointResult {
-            approach: self.point.approach.name().to_owned(),
+            approach: self.point.label.clone(),
             protocol: name,
             population: self.point.population,
             method: method(self.point),
@@ -273,6 +290,8 @@ mod tests {
     fn starts(warmup: u64, measure: u64, width: u64) -> Vec<u64> {
         let point = Point {
             approach: Approach::Ping,
+            nearby: None,
+            label: "ping".to_owned(),
             population: Population::flat(2),
             warmup: SimSpan::from_millis(warmup),
             measure: SimSpan::from_millis(measure),

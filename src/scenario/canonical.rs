@@ -52,7 +52,9 @@ fn text(scenario: &Scenario) -> String {
         let counts = NodeType::ALL.map(|node_type| point.population.count(node_type).to_string()).join(" ");
         let (warmup, measure) = (point.warmup.as_nanos(), point.measure.as_nanos());
         let name = point.approach.name();
-        lines.push(format!("point {name} {} nodes {counts} times {warmup} {measure}", options(&point.approach)));
+        let nearby = point.nearby.map_or(String::new(), |share| format!(" nearby {}", bits(share)));
+        lines
+            .push(format!("point {name} {} nodes {counts} times {warmup} {measure}{nearby}", options(&point.approach)));
     }
     lines.join("\n")
 }

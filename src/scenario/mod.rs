@@ -1,8 +1,8 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
 //! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
-//! of it table by table (`network`, `tiers`, `options`) and out of the `files` that it names, `points` combines them, and
-//! whatever is wrong on the way becomes a `problem` with its place, without stopping.
+//! of it table by table (`network`, `tiers`, `topology`, `options`) and out of the `files` that it names, `points` combines
+//! them, and whatever is wrong on the way becomes a `problem` with its place, without stopping.
 
 pub mod build;
 mod canonical;
@@ -21,6 +21,7 @@ mod quantity;
 mod reader;
 mod regions;
 mod tiers;
+mod topology;
 mod traces;
 mod tree;
 
@@ -57,6 +58,7 @@ const ROOT_KEYS: &[&str] = &[
     "tiers",
     "network",
     "heartbeat",
+    "topology",
     "approach",
     "faults",
 ];
@@ -70,7 +72,8 @@ pub struct Scenario {
     pub description: String,
     /// Seed of every random draw, at most 2^63 - 1.
     pub seed: u64,
-    /// What is run: every approach at every size, approaches first, both in the order of the file.
+    /// What is run: every approach with every share of links nearby at every size, approaches first, all in the order
+    /// of the file. Approaches in which nobody is chosen run once for all shares.
     pub points: Vec<Point>,
     /// What lies between nodes.
     pub network: NetworkSpec,
@@ -116,6 +119,11 @@ impl Table {
 pub struct Point {
     /// How the network is kept alive.
     pub approach: Approach,
+    /// Share of its links that a node has to near nodes, from 0 to 1; `None` if near and far are alike. Only where the
+    /// latency model has regions.
+    pub nearby: Option<f64>,
+    /// What results call the approach: its name, with the share of links nearby if the scenario has several.
+    pub label: String,
     /// Who is in the network; full nodes only for a flat approach.
     pub population: Population,
     /// Time before the measurement starts; may be zero.
@@ -168,6 +176,14 @@ impl Approach {
             Approach::Ping => 4,
         };
         Approach::NAMES[index]
+    }
+
+    /// Whether nodes choose whom they talk to, near or far. In a full mesh they do not.
+    pub fn chooses_peers(&self) -> bool {
+        match self {
+            Approach::FullMesh { .. } => false,
+            Approach::Hierarchical(_) | Approach::Gossip { .. } | Approach::FlatGossip { .. } | Approach::Ping => true,
+        }
     }
 }
 
@@ -326,13 +342,14 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let heartbeat = network::heartbeat(reader, &root);
     let world = faults::World::of(network.latency.as_ref());
     let faults = faults::faults(reader, &root, &world, network.loss.value.unwrap_or(0.0));
+    let nearby = topology::nearby(reader, &root, network.latency.as_ref());
     let before = reader.drafts.len();
     let axes = points::axes(reader, &root);
     // Parts of a damaged file are missing from the tree, and what is left need not go together.
     if reader.damaged {
         return None;
     }
-    let points = axes.points(reader);
+    let points = axes.points(reader, &nearby);
     // What hits no point can be told only where no point is refused.
     if reader.drafts.len() == before {
         faults.check(reader, &points, axes.longest());

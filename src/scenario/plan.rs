@@ -41,12 +41,19 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
             links(point) * 12 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
         }
     };
+    // Who stands where, to choose near nodes from.
+    let nearby = match point.approach {
+        _ if point.nearby.is_none() => 0,
+        Approach::Hierarchical(_) | Approach::Gossip { .. } => u64::from(upper_nodes(point)) * 4,
+        _ => nodes * 4,
+    };
     let threads = threads as u64;
     let results = scenario.points.iter().map(|point| buckets(scenario, point)).sum::<u64>() * RESULT_BYTES;
     let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES;
     (PROCESS_BYTES + nodes * NODE_BYTES)
         .saturating_add(stored)
         .saturating_add(faults)
+        .saturating_add(nearby)
         .saturating_add(in_flight as u64)
         .saturating_add(threads.saturating_mul(per_thread))
         .saturating_add(results)
@@ -173,6 +180,16 @@ mod tests {
         assert!(with("approaches=gossip") > 1_010 * 1_024 * 8 + 4 * lower * 12);
         let sets = |seen| estimate(&[&tiers[..], &["approaches=gossip", seen]].concat());
         assert_eq!(sets("approach.gossip.seen=8K") - sets("approach.gossip.seen=4096"), 1_010 * (8_192 - 4_096) * 8);
+    }
+
+    #[test]
+    fn choosing_near_nodes_takes_four_bytes_for_each_that_is_chosen_from() {
+        let base = ["nodes=100K", "network.latency.model='regions'", "tiers.super=10", "tiers.full=1000"];
+        for (approach, nodes) in [("ping", 100_000), ("hierarchical", 1_010), ("gossip", 1_010), ("full-mesh", 0)] {
+            let approach = format!("approaches={approach}");
+            let with = |more: &str| estimate(&[&base[..], &[approach.as_str(), more]].concat());
+            assert_eq!(with("topology.nearby=0.5") - with("seed=1"), 4 * nodes, "{approach}");
+        }
     }
 
     #[test]

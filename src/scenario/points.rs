@@ -98,8 +98,9 @@ fn approaches(reader: &mut Reader, root: &Section<'_>) -> Vec<(usize, Place)> {
 }
 
 impl Axes {
-    /// Every approach at every size. What does not go together is reported and left out.
-    pub(super) fn points(&self, reader: &mut Reader) -> Vec<Point> {
+    /// Every approach at every size, with each of the shares `nearby` of links to near nodes. What does not go together
+    /// is reported and left out.
+    pub(super) fn points(&self, reader: &mut Reader, nearby: &[f64]) -> Vec<Point> {
         let tiered = self.approaches.iter().any(|(index, _)| is_tiered(*index));
         let populations: Vec<Option<Population>> =
             self.sizes.iter().map(|size| tiered.then(|| self.tiers.population(reader, *size)).flatten()).collect();
@@ -107,6 +108,7 @@ impl Axes {
         for &(index, at) in &self.approaches {
             let options = &self.options[index];
             let times = self.times(reader, index, at);
+            let mut of_approach = Vec::new();
             for (size, tiers) in self.sizes.iter().zip(&populations) {
                 let population = match is_tiered(index) {
                     true => *tiers,
@@ -120,9 +122,11 @@ impl Axes {
                     check_fanout(reader, options.fanout, index, *size);
                 }
                 if let (Some(approach), Some((warmup, measure))) = (options.approach(index), times) {
-                    points.push(Point { approach, population, warmup, measure });
+                    let label = approach.name().to_owned();
+                    of_approach.push(Point { approach, nearby: None, label, population, warmup, measure });
                 }
             }
+            points.extend(with_shares(&of_approach, nearby));
         }
         points
     }
@@ -180,6 +184,19 @@ impl Axes {
         });
         times.collect::<Option<Vec<_>>>()?.into_iter().max()
     }
+}
+
+/// The points of an approach once for each share of links nearby, if it chooses whom to link to.
+fn with_shares(points: &[Point], nearby: &[f64]) -> Vec<Point> {
+    if nearby.is_empty() || points.iter().any(|point| !point.approach.chooses_peers()) {
+        return points.to_vec();
+    }
+    let with = |share: f64, point: &Point| {
+        let name = point.approach.name();
+        let label = if nearby.len() > 1 { format!("{name} nearby {share}") } else { name.to_owned() };
+        Point { nearby: Some(share), label, ..point.clone() }
+    };
+    nearby.iter().flat_map(|&share| points.iter().map(move |point| with(share, point))).collect()
 }
 
 const FULL_MESH: usize = 0;
