@@ -4,7 +4,7 @@ mod refusals;
 
 use std::time::{Duration, Instant};
 
-use qnetsim::scenario::{FILE_BYTES_MAX, ScenarioError, parse};
+use qnetsim::scenario::{FILE_BYTES_MAX, ScenarioError, Table, parse};
 
 use refusals::{HEAD, check, check_file, problems_with, said};
 
@@ -70,8 +70,9 @@ fn tables_are_checked() {
     check("tables = [\"bandwidth\", \"bandwidth\"]", (1, 24), &parts);
     check("tables = []", (1, 10), &["the list of tables is empty"]);
     check("tables = 2", (1, 10), &["expected table such as \"network-load\"", "found integer 2"]);
-    let three = "tables = [\"bandwidth\", \"bandwidth\", \"bandwidth\"]";
-    check(three, (1, 10), &["3 tables are too many", "at most 2"]);
+    let count = Table::ALL.len();
+    let many = format!("tables = [{}]", "\"bandwidth\", ".repeat(count + 1));
+    check(&many, (1, 10), &[&format!("{} tables are too many", count + 1), &format!("at most {count}")]);
 }
 
 #[test]
