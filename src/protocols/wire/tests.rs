@@ -91,7 +91,12 @@ fn the_bytes_are_those_of_the_tables() {
     assert_eq!((parting[1], &parting[2..]), (5, &rumour[2..]));
     let leave = encoded(&WireMessage::Leave { sender: 7, beat: 1 });
     assert_eq!((leave[1], &leave[2..], leave.len()), (4, &heartbeat[2..], LEAVE_LEN));
-    const { assert!(HEARTBEAT_LEN <= 48 && RUMOUR_LEN <= 48 && LEAVE_LEN <= 48, "the smallest size that a scenario can ask for") }
+    const {
+        assert!(
+            HEARTBEAT_LEN <= 48 && RUMOUR_LEN <= 48 && LEAVE_LEN <= 48,
+            "the smallest size that a scenario can ask for"
+        )
+    }
 }
 
 #[test]
