@@ -9,6 +9,8 @@ use crate::topologies::Graph;
 
 /// Marks a message as a leave instead of a heartbeat. So a message takes four bytes, and slots have 31 bits.
 const LEAVE: u32 = 1 << 31;
+/// Fewer slots than this a partition has where nodes can leave.
+pub(super) const SLOTS_MAX: usize = LEAVE as usize;
 
 /// Every node sends a heartbeat along each of its links once per interval, at a phase that is random by node.
 /// Receivers keep when they last heard each sender, and with a detector judge them by it.
@@ -47,16 +49,10 @@ impl Heartbeat {
         &self.graph
     }
 
-    /// Sends to all peers that `here` is up, or that it leaves.
-    #[inline(always)]
-    fn tell_peers(&self, here: Here, mark: u32, fx: &mut impl Effects<Self>) {
-        fx.send_each(self.graph.links(here.id).iter().map(|link| (link.peer, Beat { slot: link.slot | mark })));
-    }
-
     /// What a receiver does where nodes may leave or are judged.
     fn take(&self, state: &mut LastHeard, from: NodeId, beat: Beat, fx: &mut impl Effects<Self>) {
-        let slot = (beat.slot & !LEAVE) as usize;
-        if beat.slot & LEAVE != 0 {
+        let slot = beat.slot();
+        if beat.is_leave() {
             if state.watch.leave(slot) && self.detector.is_some() {
                 fx.judge(from, Verdict::Down);
             }
@@ -77,6 +73,30 @@ impl Heartbeat {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Beat {
     slot: u32,
+}
+
+impl Beat {
+    /// A heartbeat along the link with `slot`.
+    #[inline(always)]
+    pub(super) fn lives(slot: u32) -> Self {
+        Beat { slot }
+    }
+
+    /// A leave along the link with `slot`.
+    #[inline(always)]
+    pub(super) fn leaves(slot: u32) -> Self {
+        Beat { slot: slot | LEAVE }
+    }
+
+    #[inline(always)]
+    pub(super) fn is_leave(self) -> bool {
+        self.slot & LEAVE != 0
+    }
+
+    #[inline(always)]
+    pub(super) fn slot(self) -> usize {
+        (self.slot & !LEAVE) as usize
+    }
 }
 
 /// When each incoming link of a partition was last heard of.
@@ -118,7 +138,7 @@ impl Protocol for Heartbeat {
 
     #[inline(always)]
     fn kind(&self, beat: &Beat) -> usize {
-        usize::from(self.leaves && beat.slot & LEAVE != 0)
+        usize::from(self.leaves && beat.is_leave())
     }
 
     #[inline(always)]
@@ -135,7 +155,7 @@ impl Protocol for Heartbeat {
 
     fn state(&self, nodes: Nodes) -> LastHeard {
         let slots = self.graph.slots(nodes);
-        assert!(!self.leaves || slots < LEAVE as usize, "{slots} slots of a partition do not fit 31 bits");
+        assert!(!self.leaves || slots < SLOTS_MAX, "{slots} slots of a partition do not fit 31 bits");
         let (senders, ends) = match &self.detector {
             None => Default::default(),
             Some(_) => (self.graph.senders(nodes), self.graph.slot_ends(nodes)),
@@ -166,13 +186,13 @@ impl Protocol for Heartbeat {
         if self.leaves {
             self.take(state, from, beat, fx);
         } else {
-            state.watch.note(beat.slot as usize, fx.now());
+            state.watch.note(beat.slot(), fx.now());
         }
     }
 
     #[inline(always)]
     fn handle_timer(&self, state: &mut LastHeard, here: Here, (): (), fx: &mut impl Effects<Self>) {
-        self.tell_peers(here, 0, fx);
+        fx.send_each(self.graph.links(here.id).iter().map(|link| (link.peer, Beat::lives(link.slot))));
         if let Some((_, rule)) = &self.detector {
             let (slots, now) = (state.slots(here.index), fx.now());
             state.watch.look(slots, rule, now, |slot| fx.judge(state.senders[slot], Verdict::Down));
@@ -182,7 +202,7 @@ impl Protocol for Heartbeat {
 
     fn handle_leave(&self, _: &mut LastHeard, here: Here, fx: &mut impl Effects<Self>) {
         if self.leaves {
-            self.tell_peers(here, LEAVE, fx);
+            fx.send_each(self.graph.links(here.id).iter().map(|link| (link.peer, Beat::leaves(link.slot))));
         }
     }
 
@@ -196,7 +216,7 @@ impl Protocol for Heartbeat {
 
     #[inline(always)]
     fn prefetch_message(&self, state: &LastHeard, _: usize, beat: &Beat) {
-        state.watch.prefetch((beat.slot & !LEAVE) as usize);
+        state.watch.prefetch(beat.slot());
     }
 
     #[inline(always)]

@@ -9,5 +9,6 @@ pub mod hierarchy;
 #[cfg(test)]
 mod recorder;
 pub mod rumour;
+pub mod sampled;
 pub mod sampler;
 pub mod wire;
