@@ -229,7 +229,7 @@ const FAR: u64 = u64::MAX / 2;
 #[test]
 fn slices_meters_and_delays_are_what_the_trace_says() {
     let totals = [const { AtomicU64::new(0) }; 4];
-    Case::check_many(400, |case| {
+    Case::check_many(400, false, |case| {
         let resolved = case.resolve();
         if resolved.whole.state.sent.iter().any(|sent| sent.time > FAR) {
             return;

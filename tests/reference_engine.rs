@@ -3,14 +3,35 @@
 mod chatter;
 mod reference;
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use chatter::case::{Case, Links, Resolved, whole_state};
 use chatter::{Chatter, Entry, Trace};
 use qnetsim::engine::Outcome;
-use qnetsim::metrics::Traffic;
+use qnetsim::metrics::{Flow, Traffic, Turn};
 
 #[test]
 fn thousands_of_random_runs_equal_the_reference() {
-    Case::check_many(2_000, check);
+    Case::check_many(2_000, false, |case| {
+        check(case);
+    });
+}
+
+#[test]
+fn thousands_of_random_runs_with_faults_equal_the_reference() {
+    let seen = [const { AtomicU64::new(0) }; 8];
+    Case::check_many(2_000, true, |case| {
+        let outcome = check(case);
+        let total = |flow| outcome.slices.iter().map(|slice| slice.total(flow).messages).sum();
+        let turns = |turn| outcome.lives.iter().filter(|event| event.turn == turn).count() as u64;
+        let drops = Flow::DROPS.map(total);
+        let turns = [Turn::Joined, Turn::Left, Turn::Crashed].map(turns);
+        for (sum, more) in seen.iter().zip(drops.into_iter().chain(turns)) {
+            sum.fetch_add(more, Ordering::Relaxed);
+        }
+    });
+    let seen = seen.map(AtomicU64::into_inner);
+    assert!(seen.iter().all(|&times| times > 500), "every cause of a drop and every turn comes up: {seen:?}");
 }
 
 /// Small runs are handled by one thread whatever the settings, because handing them out would take longer.
@@ -23,6 +44,7 @@ fn windows_with_enough_events_for_all_threads_equal_the_reference() {
             seed,
             links,
             loss: 0.01,
+            faults: None,
             chatter: chatter.clone(),
             end: None,
             boundaries: Vec::new(),
@@ -33,10 +55,11 @@ fn windows_with_enough_events_for_all_threads_equal_the_reference() {
     }
 }
 
-fn check(case: &Case) {
+fn check(case: &Case) -> Outcome<Chatter, Trace> {
     let resolved = case.resolve();
+    let (world, end) = (case.world(&resolved.settings), resolved.settings.end);
     let reference: reference::Outcome<Chatter, Trace> =
-        reference::run(&case.chatter, &resolved.network, case.population(), case.seed, resolved.settings.end);
+        reference::run_in(&world, &case.chatter, &resolved.network, case.population(), case.seed, end);
     assert!(reference.probe.entries.is_sorted(), "the reference goes in total order");
     let first = check_shape(case, &resolved, &reference, (1, 0));
     for &shape in &case.shapes {
@@ -46,7 +69,9 @@ fn check(case: &Case) {
         assert_eq!(other.bandwidth, first.bandwidth);
         assert_eq!(other.delays, first.delays);
         assert_eq!(other.windows, first.windows);
+        assert_eq!(other.lives, first.lives);
     }
+    first
 }
 
 fn check_shape(

@@ -1,9 +1,12 @@
 //! The effects of a node, carried out by the engine: sends, timers and random streams.
 
+use super::access::Access;
+use super::capacity::Capacity;
 use super::event::{Alarm, Event, Windows};
 use super::lane::Outbox;
+use super::lives::Lives;
 use super::network::Network;
-use super::side::{Pending, SideQueue};
+use super::side::{Pending, Side, SideQueue};
 use super::simulation::Broadcast;
 use super::stream::Pool;
 use super::tally::{KINDS_MAX, Tally, row};
@@ -27,6 +30,10 @@ pub(super) struct Shared<'a, P, N> {
     /// IP and UDP headers of a message, in bytes; only the bandwidth of nodes counts them.
     pub(super) header: u32,
     pub(super) may_drop: bool,
+    /// When nodes come and go, if they do.
+    pub(super) lives: Option<Lives>,
+    /// What access links carry, if that is limited.
+    pub(super) capacity: Option<Capacity>,
     pub(super) judgements: bool,
     pub(super) latency_key: RandomKey,
     pub(super) loss_key: RandomKey,
@@ -75,7 +82,7 @@ struct Sent {
     /// The sequence number of the next message, and the draws for its delay and for those after it.
     sequence: u32,
     draws: Stream,
-    /// Whether messages may be dropped, or their delays are recorded.
+    /// Whether messages may be dropped or wait, or their delays are recorded.
     watched: bool,
 }
 
@@ -97,6 +104,8 @@ pub(super) struct Context<'a, P: Protocol, N> {
     pub(super) alarms: &'a mut Pool<Alarm<P::Timer>>,
     pub(super) side: &'a mut SideQueue<P::Message, P::Timer>,
     pub(super) judgements: &'a mut Vec<Judgement>,
+    /// The access links of the nodes, where their capacity is limited.
+    pub(super) access: Option<&'a mut Access<P::Message>>,
     /// Effects that each node has had so far.
     pub(super) sequences: &'a mut [u32],
     /// Empty where nodes are not metered.
@@ -125,6 +134,30 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         if !self.meters.is_empty() && self.is_measured() {
             self.meters[self.here.index].received += bytes + u64::from(self.shared.header);
         }
+    }
+
+    /// Counts `message`, which has arrived at the current node, as dropped.
+    pub(super) fn drop_arrived(&mut self, message: &P::Message, payload: usize, cause: Flow) {
+        let bytes = u64::from(self.shared.protocol.wire_len(message, payload));
+        let kind = self.shared.protocol.kind(message);
+        self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
+    }
+
+    /// Sends a message that has arrived at the current node down its link, if that has a limited capacity. Returns whether
+    /// it does: then the message comes later, or is dropped.
+    pub(super) fn park(&mut self, from: NodeId, sequence: u32, message: P::Message, payload: &[u8]) -> bool {
+        let (Some(capacity), Some(access)) = (&self.shared.capacity, self.access.as_deref_mut()) else { return false };
+        let bytes = u64::from(self.shared.protocol.wire_len(&message, payload.len())) + u64::from(self.shared.header);
+        let rate = capacity.download[self.here.node_type as usize];
+        let through = access.downlinks[self.here.index].transmit(self.now, bytes, rate, capacity.queue);
+        if let Some(time) = through {
+            let (index, windows) = (self.here.index as u32, self.shared.windows);
+            access.park((from, sequence), index, time, message, payload, self.plan, windows, self.side);
+            self.tally.queued[self.shared.protocol.kind(&message) % KINDS_MAX] += 1;
+        } else {
+            self.drop_arrived(&message, payload.len(), Flow::DownlinkFull);
+        }
+        true
     }
 
     #[inline(always)]
@@ -158,10 +191,13 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         }
         let sequence = sent.sequence;
         sent.sequence = sequence.wrapping_add(1);
-        let delay = shared.network.delay(from, to, SimTime::from_nanos(self.now), sent.draws.word()).as_nanos();
-        if sent.watched && !self.watch(to, sequence, kind, bytes, delay) {
-            sent.lost += 1;
-            return None;
+        let mut delay = shared.network.delay(from, to, SimTime::from_nanos(self.now), sent.draws.word()).as_nanos();
+        if sent.watched {
+            let Some(watched) = self.watch(to, sequence, kind, bytes, delay) else {
+                sent.lost += 1;
+                return None;
+            };
+            delay = watched;
         }
         let arrival = self.now.wrapping_add(delay);
         if arrival.wrapping_add(1) <= self.now {
@@ -173,17 +209,28 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         Some((shared.windows.of(arrival), Event { offset, index, from, sequence, message }))
     }
 
-    /// Draws whether a message is dropped, and records its delay if not. Returns whether it is on its way.
+    /// Sends a message over the uplink of the current node, draws whether it is dropped, and records its delay if not.
+    /// Returns its delay with the time that the uplink took, or `None` if it never arrives.
     #[inline(never)]
-    fn watch(&mut self, to: NodeId, sequence: u32, kind: usize, bytes: u64, delay: u64) -> bool {
+    fn watch(&mut self, to: NodeId, sequence: u32, kind: usize, bytes: u64, delay: u64) -> Option<u64> {
         let shared = self.shared;
-        if shared.may_drop {
-            let word = shared.loss_key.word(self.here.id, sequence);
-            let cause = shared.network.drop_cause(self.here.id, to, SimTime::from_nanos(self.now), word);
-            if let Some(cause) = cause {
-                self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
-                return false;
+        let mut delay = delay;
+        let mut cause = None;
+        if let (Some(capacity), Some(access)) = (&shared.capacity, self.access.as_deref_mut()) {
+            let wire = bytes + u64::from(shared.header);
+            let rate = capacity.upload[self.here.node_type as usize];
+            match access.uplinks[self.here.index].transmit(self.now, wire, rate, capacity.queue) {
+                Some(through) => delay = delay.saturating_add(through - self.now),
+                None => cause = Some(Flow::UplinkFull),
             }
+        }
+        if cause.is_none() && shared.may_drop {
+            let word = shared.loss_key.word(self.here.id, sequence);
+            cause = shared.network.drop_cause(self.here.id, to, SimTime::from_nanos(self.now), word);
+        }
+        if let Some(cause) = cause {
+            self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
+            return None;
         }
         if self.is_measured()
             && let Some(delays) = self.tally.delays.get_mut(kind)
@@ -191,7 +238,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             // Not `saturating_record`, which clamps to the range of the histogram instead of growing it.
             delays.record(delay).expect("a histogram that grows takes every delay");
         }
-        true
+        Some(delay)
     }
 
     /// Whether the slice of time of the current event is measured.
@@ -212,7 +259,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             lost: 0,
             sequence,
             draws: self.shared.latency_key.draws(self.here.id, sequence),
-            watched: self.shared.may_drop || delays_recorded,
+            watched: self.shared.may_drop || self.access.is_some() || delays_recorded,
         }
     }
 
@@ -322,7 +369,8 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
         if windows.of(time) > self.plan.window {
             self.wheel.insert(Alarm { time, index, sequence, timer }, windows, self.alarms);
         } else if windows.offset(time) < self.plan.end_offset {
-            self.side.push_pending(Pending { offset: windows.offset(time), sequence, timer });
+            let tie = u64::from(self.here.id) << 32 | u64::from(sequence);
+            self.side.push_pending(Pending { offset: windows.offset(time), tie, what: Side::Timer(timer) });
         }
     }
 

@@ -256,7 +256,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
     }
 
     fn find_next(&mut self, windows: Windows, current: u64) {
-        let timers = self.partitions.iter().filter_map(|partition| partition.wheel.next(windows)).min();
+        let timers = self.partitions.iter().filter_map(|partition| partition.next(windows)).min();
         self.next = self.core.outbox.next(current).into_iter().chain(timers).min();
     }
 

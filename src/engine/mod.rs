@@ -8,14 +8,20 @@
 //! Within a node, events are handled in the order `(time, sender, sequence of the sender)`. Nothing else can be seen
 //! by a protocol, so threads and partitions cannot move a result.
 
+mod access;
+mod capacity;
 mod clashes;
 mod context;
 mod digest;
 mod distribution;
+mod disturbance;
 mod event;
 pub mod faults;
 mod lane;
+mod lives;
+mod living;
 mod network;
+mod normal;
 mod partition;
 mod probe;
 pub mod regions;
@@ -27,7 +33,9 @@ mod tally;
 mod team;
 mod wheel;
 
-pub use distribution::Distribution;
+pub use capacity::Capacity;
+pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
+pub use lives::{Life, Lives};
 pub use network::{Delay, Network, NetworkModel, RegionMatrix};
 pub use probe::{Cause, Probe};
 pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};

@@ -1,7 +1,9 @@
 //! The network between nodes: how long a message takes, and whether it arrives at all.
 
+use super::disturbance::Disturbed;
+use super::faults::{Disturbances, threshold};
 use super::regions::RegionTable;
-use crate::contract::{NodeId, Placement, SimSpan, SimTime, scale_word};
+use crate::contract::{NodeId, Placement, Population, SimSpan, SimTime, scale_word};
 use crate::metrics::Flow;
 
 /// What the engine asks of a network. Every answer must be a function of its arguments.
@@ -96,6 +98,7 @@ pub struct NetworkModel {
     width: u64,
     regions: Option<Box<RegionMatrix>>,
     loss_threshold: u64,
+    disturbed: Option<Box<Disturbed>>,
 }
 
 impl NetworkModel {
@@ -114,9 +117,24 @@ impl NetworkModel {
             min: min.as_nanos(),
             width: max.as_nanos() - min.as_nanos() + 1,
             regions,
-            // 2^64 as a float; the cast saturates.
-            loss_threshold: (loss.clamp(0.0, 1.0) * 18_446_744_073_709_551_616.0) as u64,
+            loss_threshold: threshold(loss),
+            disturbed: None,
         }
+    }
+
+    /// As it is, with disturbances of the links between the nodes of `population`. Regions matter only with a
+    /// `placement`; `seed` is that of the run.
+    pub fn with_disturbances(
+        mut self,
+        disturbances: Disturbances,
+        population: Population,
+        placement: Option<Placement>,
+        seed: u64,
+    ) -> Self {
+        if disturbances != Disturbances::default() {
+            self.disturbed = Some(Box::new(Disturbed::new(disturbances, population, placement, seed)));
+        }
+        self
     }
 
     /// The regions that nodes stand in, if this network has any.
@@ -132,22 +150,30 @@ impl Network for NetworkModel {
 
     fn largest_delay(&self) -> Option<SimSpan> {
         let largest = self.regions.as_ref().map_or(self.min + self.width - 1, |matrix| matrix.extremes().1);
+        let largest = self.disturbed.as_ref().map_or(largest, |disturbed| disturbed.longest(largest));
         Some(SimSpan::from_nanos(largest))
     }
 
     #[inline(always)]
-    fn delay(&self, from: NodeId, to: NodeId, _: SimTime, word: u64) -> SimSpan {
-        match &self.regions {
+    fn delay(&self, from: NodeId, to: NodeId, now: SimTime, word: u64) -> SimSpan {
+        let delay = match &self.regions {
             None => SimSpan::from_nanos(self.min + scale_word(word, self.width)),
             Some(matrix) => matrix.delay(from, to, word),
+        };
+        match &self.disturbed {
+            None => delay,
+            Some(disturbed) => SimSpan::from_nanos(disturbed.prolong(delay.as_nanos(), from, to, now)),
         }
     }
 
     fn may_drop(&self) -> bool {
-        self.loss_threshold > 0
+        self.loss_threshold > 0 || self.disturbed.as_ref().is_some_and(|disturbed| disturbed.may_drop())
     }
 
-    fn drop_cause(&self, _: NodeId, _: NodeId, _: SimTime, word: u64) -> Option<Flow> {
-        (word < self.loss_threshold).then_some(Flow::Lost)
+    fn drop_cause(&self, from: NodeId, to: NodeId, now: SimTime, word: u64) -> Option<Flow> {
+        match &self.disturbed {
+            None => (word < self.loss_threshold).then_some(Flow::Lost),
+            Some(disturbed) => disturbed.drop_cause(from, to, now, word, self.loss_threshold),
+        }
     }
 }

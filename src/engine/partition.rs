@@ -1,10 +1,13 @@
 //! A partition of the nodes: their columns, their timers, and the walk over the events of a window.
 
+use super::access::Access;
+use super::capacity::Wire;
 use super::clashes::Clashes;
 use super::context::{Context, Meter, Shared, WindowPlan};
 use super::digest::Digest;
-use super::event::Event;
+use super::event::{Event, Windows};
 use super::lane::Core;
+use super::living::{Living, NOBODY};
 use super::network::Network;
 use super::probe::{Cause, Probe};
 use super::side::{Parcels, Side, SideEvent};
@@ -12,6 +15,7 @@ use super::sorter::{Keyed, Sorter};
 use super::tally::KINDS_MAX;
 use super::wheel::TimerWheel;
 use crate::contract::{Column, Effects, NodeType, Nodes, Protocol, prefetch};
+use crate::metrics::{Flow, Turn};
 
 /// Events whose state is prefetched at a time. In bursts, because a load that misses the TLB as well waits for one of a
 /// few page walkers, and only loads that follow each other closely wait at the same time.
@@ -61,21 +65,38 @@ pub(super) struct Partition<P: Protocol> {
     pub(super) sequences: Column<u32>,
     pub(super) wheel: TimerWheel<P::Timer>,
     pub(super) meters: Column<Meter>,
+    /// Where nodes come and go.
+    pub(super) living: Option<Box<Living>>,
+    /// Where access links have a limited capacity.
+    access: Option<Box<Access<P::Message>>>,
 }
 
 impl<P: Protocol> Partition<P> {
-    pub(super) fn new(protocol: &P, nodes: Nodes, metered: bool) -> Self {
+    /// The part `nodes` of a run as `shared` describes it.
+    pub(super) fn new<N>(shared: &Shared<'_, P, N>, nodes: Nodes, metered: bool) -> Self {
         Partition {
             nodes,
-            state: protocol.state(nodes),
+            state: shared.protocol.state(nodes),
             sequences: Column::filled(nodes.len(), 0),
             wheel: TimerWheel::new(),
             meters: Column::filled(if metered { nodes.len() } else { 0 }, Meter::default()),
+            living: shared.lives.as_ref().map(|_| Box::new(Living::new(nodes))),
+            access: shared.capacity.map(|_| Box::new(Access::new(nodes.len()))),
         }
     }
 
     pub(super) fn bytes(&self, protocol: &P) -> usize {
-        protocol.state_bytes(&self.state) + self.sequences.bytes() + self.meters.bytes() + self.wheel.bytes()
+        let living = self.living.as_ref().map_or(0, |living| living.bytes());
+        let access = self.access.as_ref().map_or(0, |access| access.bytes());
+        let columns = self.sequences.bytes() + self.meters.bytes() + self.wheel.bytes();
+        protocol.state_bytes(&self.state) + columns + living + access
+    }
+
+    /// The first window after the current one in which anything but a message from another node may happen.
+    pub(super) fn next(&self, windows: Windows) -> Option<u64> {
+        let turn = self.living.as_ref().and_then(|living| living.next(windows));
+        let parked = self.access.as_ref().and_then(|access| access.next(windows));
+        self.wheel.next(windows).into_iter().chain(turn).chain(parked).min()
     }
 
     /// Splits the partition and the lane's parts into the state and the effects of its nodes.
@@ -97,22 +118,26 @@ impl<P: Protocol> Partition<P> {
                 alarms: &mut core.alarms,
                 side: &mut core.side,
                 judgements: &mut core.judgements,
+                access: self.access.as_deref_mut(),
                 sequences: &mut self.sequences,
                 meters: &mut self.meters,
                 here: self.nodes.here(0),
                 now: 0,
                 slice: 0,
             },
+            is_plain: self.living.is_none() && shared.capacity.is_none(),
+            living: self.living.as_deref_mut(),
             digest: &mut core.digest,
             probe: &mut core.probe,
             node_type: NodeType::SuperNode,
             type_start: 0,
             type_len: self.nodes.end_of(NodeType::SuperNode) as u32,
             handled: 0,
+            unhandled: 0,
         }
     }
 
-    /// Starts every node.
+    /// Starts every node that is up.
     pub(super) fn start<N: Network, O: Probe>(
         &mut self,
         shared: &Shared<'_, P, N>,
@@ -122,11 +147,16 @@ impl<P: Protocol> Partition<P> {
         if self.nodes.is_empty() {
             return;
         }
-        let walk = self.open(shared, plan, core);
-        let mut fx = walk.fx;
+        let mut walk = self.open(shared, plan, core);
         for here in walk.nodes.iter() {
-            fx.here = here;
-            shared.protocol.handle_start(walk.state, here, &mut fx);
+            let is_up = match (&shared.lives, walk.living.as_deref_mut()) {
+                (Some(lives), Some(living)) => living.start(lives, here, shared.windows),
+                _ => true,
+            };
+            if is_up {
+                walk.fx.here = here;
+                shared.protocol.handle_start(walk.state, here, &mut walk.fx);
+            }
         }
     }
 
@@ -145,6 +175,12 @@ impl<P: Protocol> Partition<P> {
                 side.add_timer(alarm, offset, nodes);
             }
         });
+        if let Some(living) = &mut self.living {
+            living.advance(plan, shared.windows, side);
+        }
+        if let Some(access) = &mut self.access {
+            access.advance(plan, shared.windows, side);
+        }
         if plan.end_offset < u32::MAX {
             inbox.cut(plan.end_offset);
         }
@@ -243,8 +279,13 @@ struct Walk<'a, P: Protocol, N, O> {
     node_type: NodeType,
     type_start: u32,
     type_len: u32,
-    /// Events handled so far.
+    /// Events handled so far, those among them included that turned out to be none: nobody was there, or a message has
+    /// yet to come through a downlink.
     handled: u64,
+    unhandled: u64,
+    /// Whether nodes neither come and go nor have links of a limited capacity.
+    is_plain: bool,
+    living: Option<&'a mut Living>,
 }
 
 impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
@@ -317,7 +358,7 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
     /// Handles the side events that are left. Returns how many events were handled in all.
     fn finish(mut self, parcels: &[Parcels<P::Message>]) -> u64 {
         while self.handle_side(u64::MAX, u64::MAX, parcels) {}
-        self.handled
+        self.handled - self.unhandled
     }
 
     /// Handles the next side event if it comes before the event with `key` and `tie`. Returns whether it did.
@@ -326,7 +367,7 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         for ahead in burst(self.fx.side.listed(), self.fx.side.position()) {
             self.prefetch_side(ahead);
         }
-        let Some(side) = self.fx.side.pop_before(key, tie, here.index as u32, here.id) else { return false };
+        let Some(side) = self.fx.side.pop_before(key, tie, here.index as u32) else { return false };
         self.act(side, parcels);
         true
     }
@@ -340,6 +381,10 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         match side.what {
             Side::Timer(timer) => {
                 let (here, time) = (self.fx.here, self.fx.now);
+                if self.living.as_ref().is_some_and(|living| !living.is_current(here.index, sequence)) {
+                    self.unhandled += 1;
+                    return;
+                }
                 self.digest.add(here.index as u32, here.id, time, from, sequence, u64::MAX);
                 self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Timer, u64::MAX);
                 self.fx.shared.protocol.handle_timer(self.state, here, timer, &mut self.fx);
@@ -350,11 +395,79 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
                 self.handle_message(&mut digest, from, sequence, message, payload);
                 *self.digest = digest;
             }
+            Side::Parked { message, payload } => self.handle_parked(from, sequence, message, payload),
+            Side::Turn(number) => self.handle_turn(number),
         }
+    }
+
+    /// A node comes or goes.
+    fn handle_turn(&mut self, number: u32) {
+        let (Some(living), Some(lives)) = (self.living.as_deref_mut(), &self.fx.shared.lives) else { return };
+        let (here, now, turn) = (self.fx.here, self.fx.now, living.turn(number));
+        let (from, sequence) = NOBODY;
+        self.digest.add(here.index as u32, here.id, now, from, sequence, turn as u64);
+        self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Turn(turn), turn as u64);
+        let protocol = self.fx.shared.protocol;
+        match turn {
+            Turn::Joined => {
+                living.bring_up(here.index, self.fx.sequences[here.index]);
+                if let Some(access) = self.fx.access.as_deref_mut() {
+                    access.uplinks[here.index] = Wire::default();
+                }
+                protocol.handle_join(self.state, here, &mut self.fx);
+            }
+            Turn::Left => {
+                protocol.handle_leave(self.state, here, &mut self.fx);
+                living.take_down(here.index);
+            }
+            Turn::Crashed => living.take_down(here.index),
+        }
+        living.go_on(lives, here, now, number, self.fx.plan, self.fx.shared.windows, self.fx.side);
+    }
+
+    /// A message has come through the downlink of the current node.
+    fn handle_parked(&mut self, from: u32, sequence: u32, message: P::Message, payload: u32) {
+        self.fx.tally.queued[self.fx.shared.protocol.kind(&message) % KINDS_MAX] -= 1;
+        let taken = self.fx.access.as_deref_mut().map(|access| access.take_payload(payload));
+        let payload = taken.unwrap_or_default();
+        if self.is_nobody_here(&message, payload.len()) {
+            return;
+        }
+        let mut digest = *self.digest;
+        self.deliver(&mut digest, from, sequence, message, &payload);
+        *self.digest = digest;
+    }
+
+    /// Whether the current node is down; then a message to it is dropped.
+    fn is_nobody_here(&mut self, message: &P::Message, payload: usize) -> bool {
+        let is_down = self.living.as_ref().is_some_and(|living| !living.is_up(self.fx.here.index));
+        if is_down {
+            self.unhandled += 1;
+            self.fx.drop_arrived(message, payload, Flow::ReceiverDown);
+        }
+        is_down
+    }
+
+    /// Whether a message that arrives at the current node can be delivered at once.
+    #[inline(never)]
+    fn is_deliverable(&mut self, from: u32, sequence: u32, message: P::Message, payload: &[u8]) -> bool {
+        if self.is_nobody_here(&message, payload.len()) {
+            return false;
+        }
+        let parked = self.fx.park(from, sequence, message, payload);
+        self.unhandled += u64::from(parked);
+        !parked
     }
 
     #[inline(always)]
     fn handle_message(&mut self, digest: &mut Digest, from: u32, sequence: u32, message: P::Message, payload: &[u8]) {
+        if self.is_plain || self.is_deliverable(from, sequence, message, payload) {
+            self.deliver(digest, from, sequence, message, payload);
+        }
+    }
+
+    #[inline(always)]
+    fn deliver(&mut self, digest: &mut Digest, from: u32, sequence: u32, message: P::Message, payload: &[u8]) {
         let protocol = self.fx.shared.protocol;
         let here = self.fx.here;
         self.fx.receive(&message, payload.len());
@@ -392,7 +505,8 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
                 prefetch(self.fx.meters, index);
                 self.fx.shared.protocol.prefetch_timer(self.state, index, timer);
             }
-            Side::Parcel { message, .. } => self.prefetch_message(index, message),
+            Side::Parcel { message, .. } | Side::Parked { message, .. } => self.prefetch_message(index, message),
+            Side::Turn(_) => {}
         }
     }
 
@@ -403,6 +517,9 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         }
         if P::ANSWERS {
             prefetch(self.fx.sequences, index);
+        }
+        if let Some(living) = &self.living {
+            living.prefetch(index);
         }
         self.fx.shared.protocol.prefetch_message(self.state, index, message);
     }

@@ -1,4 +1,4 @@
-//! What a partition handles in a window beside plain messages: timers, and messages with a payload.
+//! What a partition handles in a window beside plain messages: timers, messages with a payload, nodes that come and go.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -49,7 +49,7 @@ impl<M> Parcels<M> {
     }
 }
 
-/// A timer or a parcel, with its place in the order of the window.
+/// Something beside a plain message, with its place in the order of the window.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SideEvent<M, T> {
     pub(super) key: u64,
@@ -79,33 +79,40 @@ pub(super) enum Side<M, T> {
         start: u32,
         len: u32,
     },
+    /// A message that has come through the downlink of its receiver, and the number of its payload.
+    Parked {
+        message: M,
+        payload: u32,
+    },
+    /// The node comes or goes: the number of the turn among those of the window.
+    Turn(u32),
 }
 
-/// A timer that its node set in the window that is being handled, for the same window.
+/// What comes to the node at work in the window that is being handled because of what it did in the same window.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Pending<T> {
+pub(super) struct Pending<M, T> {
     pub(super) offset: u32,
-    pub(super) sequence: u32,
-    pub(super) timer: T,
+    pub(super) tie: u64,
+    pub(super) what: Side<M, T>,
 }
 
-impl<T> PartialEq for Pending<T> {
+impl<M, T> PartialEq for Pending<M, T> {
     fn eq(&self, other: &Self) -> bool {
         self.cmp(other).is_eq()
     }
 }
 
-impl<T> Eq for Pending<T> {}
+impl<M, T> Eq for Pending<M, T> {}
 
-impl<T> PartialOrd for Pending<T> {
+impl<M, T> PartialOrd for Pending<M, T> {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl<T> Ord for Pending<T> {
+impl<M, T> Ord for Pending<M, T> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.offset, self.sequence).cmp(&(other.offset, other.sequence))
+        (self.offset, self.tie).cmp(&(other.offset, other.tie))
     }
 }
 
@@ -119,8 +126,8 @@ pub(super) struct SideQueue<M: Copy, T: Copy> {
     pub(super) lone: Vec<SideEvent<M, T>>,
     events: Vec<SideEvent<M, T>>,
     next: usize,
-    /// Timers of the node at work, set in this window for this window. Drained before the next node's turn.
-    pending: BinaryHeap<Reverse<Pending<T>>>,
+    /// What the node at work brought about in this window for this window. Drained before the next node is at work.
+    pending: BinaryHeap<Reverse<Pending<M, T>>>,
 }
 
 impl<M: Copy, T: Copy> SideQueue<M, T> {
@@ -145,6 +152,11 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
             tie: u64::from(nodes.id(alarm.index as usize)) << 32 | u64::from(alarm.sequence),
             what: Side::Timer(alarm.timer),
         });
+    }
+
+    /// Adds something of the node with `index` in its partition that is due in this window, at `offset`.
+    pub(super) fn add(&mut self, index: u32, offset: u32, tie: u64, what: Side<M, T>) {
+        self.unsorted.push(SideEvent { key: u64::from(index) << 32 | u64::from(offset), tie, what });
     }
 
     /// Adds the parcels of an inbox.
@@ -207,23 +219,23 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
         }
     }
 
-    /// Whether the node at work has timers left in this window that it set in this window.
+    /// Whether anything is left in this window that the node at work brought about in this window.
     #[inline(always)]
     pub(super) fn has_pending(&self) -> bool {
         !self.pending.is_empty()
     }
 
-    /// Takes the next side event if it comes before the event with `key` and `tie`. `id` is the number of the node at
-    /// work, `index` its place in the partition.
+    /// Takes the next side event if it comes before the event with `key` and `tie`. `index` is the place in the partition
+    /// of the node at work.
     #[inline(always)]
-    pub(super) fn pop_before(&mut self, key: u64, tie: u64, index: u32, id: u32) -> Option<SideEvent<M, T>> {
+    pub(super) fn pop_before(&mut self, key: u64, tie: u64, index: u32) -> Option<SideEvent<M, T>> {
         let comes_first = |event: &SideEvent<M, T>| (event.key, event.tie) < (key, tie);
         let listed = self.events.get(self.next).copied();
         if let Some(Reverse(pending)) = self.pending.peek() {
             let pending = SideEvent {
                 key: u64::from(index) << 32 | u64::from(pending.offset),
-                tie: u64::from(id) << 32 | u64::from(pending.sequence),
-                what: Side::Timer(pending.timer),
+                tie: pending.tie,
+                what: pending.what,
             };
             if listed.is_none_or(|listed| pending.precedes(&listed)) {
                 return Some(pending).filter(comes_first).inspect(|_| {
@@ -247,7 +259,7 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
     }
 
     #[inline(always)]
-    pub(super) fn push_pending(&mut self, pending: Pending<T>) {
+    pub(super) fn push_pending(&mut self, pending: Pending<M, T>) {
         self.pending.push(Reverse(pending));
     }
 

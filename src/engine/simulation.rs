@@ -6,15 +6,18 @@ use std::sync::{Mutex, PoisonError};
 use hdrhistogram::Histogram;
 use rayon::prelude::*;
 
+use super::capacity::Capacity;
 use super::context::{Meter, Shared, WindowPlan};
 use super::event::Windows;
+use super::faults::Schedule;
 use super::lane::Lane;
+use super::lives::Lives;
 use super::network::Network;
 use super::partition::{Inbox, Partition};
 use super::probe::Probe;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
-use crate::contract::{Domain, NodeType, Nodes, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::contract::{Domain, NodeType, Nodes, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::metrics::{Bandwidth, Judgement, LifeEvent, Spread, Traffic};
 
 /// A window with fewer events per thread than this is handled by one thread: handing it out would take longer.
@@ -27,7 +30,7 @@ pub enum Broadcast {
     #[default]
     Delivered,
     /// Counts `n - 1` messages as sent, and as received at the same moment, and delivers none. Exact in what it
-    /// counts as long as the network loses nothing.
+    /// counts as long as the network drops nothing, nodes stay up, and links carry everything.
     Counted,
 }
 
@@ -59,6 +62,12 @@ pub struct Settings {
     pub header: u32,
     /// What a broadcast does.
     pub broadcast: Broadcast,
+    /// When nodes come and go. Where they do, four bytes a node, and forty more for each that has a turn ahead.
+    pub faults: Schedule,
+    /// Where nodes stand, as far as faults ask for it.
+    pub placement: Option<Placement>,
+    /// What the access links of nodes carry; without limit if `None`. 16 bytes a node, and what waits in downlinks.
+    pub capacity: Option<Capacity>,
 }
 
 impl Settings {
@@ -77,6 +86,9 @@ impl Settings {
             judgements: false,
             header: 28,
             broadcast: Broadcast::Delivered,
+            faults: Schedule::default(),
+            placement: None,
+            capacity: None,
         }
     }
 
@@ -141,7 +153,7 @@ pub struct Outcome<P: Protocol, O = ()> {
     pub bandwidth: [Option<Bandwidth>; 4],
     /// Hash of all that was delivered: order-independent across nodes, ordered within one.
     pub digest: u64,
-    /// Deliveries and timer firings.
+    /// Deliveries, timer firings, and nodes that come or go.
     pub events: u64,
     /// Windows that were handled.
     pub windows: u64,
@@ -202,6 +214,8 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         let partitions = 1usize << partitions_log2;
         let threads = settings.threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
+        let Settings { faults, population, placement, seed, end, .. } = &settings;
+        let lives = Lives::new(faults.clone(), *population, placement.clone(), *seed, *end);
         let shared = Shared {
             protocol,
             network,
@@ -211,6 +225,8 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
             broadcast: settings.broadcast,
             header: settings.header,
             judgements: settings.judgements,
+            lives: Some(lives).filter(|lives| !lives.is_empty()),
+            capacity: settings.capacity,
             may_drop: network.may_drop(),
             latency_key: RandomKey::new(settings.seed, Domain::Latency),
             loss_key: RandomKey::new(settings.seed, Domain::Loss),
@@ -218,7 +234,7 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         };
         let build = |partition: usize| {
             let nodes = Nodes::partition(settings.population, partition as u32, partitions_log2);
-            Partition::new(protocol, nodes, settings.meters)
+            Partition::new(&shared, nodes, settings.meters)
         };
         let mut built: Vec<Option<Partition<P>>> =
             pool.install(|| (0..partitions).into_par_iter().map(|partition| Some(build(partition))).collect());
@@ -396,9 +412,10 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let lanes = all.len();
         let mut states: Vec<Option<(Nodes, P::State)>> = (0..self.partitions).map(|_| None).collect();
         let (mut slices, mut delays, mut probes) = (Vec::<Traffic>::new(), Vec::<Histogram<u64>>::new(), Vec::new());
-        let mut judgements: Vec<Judgement> = Vec::new();
+        let (mut lives, mut judgements) = (Vec::<LifeEvent>::new(), Vec::<Judgement>::new());
         for (number, lane) in all.into_iter().enumerate() {
             for (place, partition) in lane.partitions.into_iter().enumerate() {
+                lives.extend(partition.living.map(|living| living.into_log()).unwrap_or_default());
                 states[place * lanes + number] = Some((partition.nodes, partition.state));
             }
             judgements.extend(lane.core.judgements);
@@ -407,6 +424,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             merge(&mut delays, lane_delays, |sum, more| sum.add(more).expect("histograms that grow can be added"));
             probes.push(lane.core.probe);
         }
+        lives.par_sort_unstable();
         judgements.par_sort_unstable();
         Outcome {
             slices,
@@ -418,7 +436,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             in_flight: in_flight as u64,
             bytes,
             partitions: self.partitions,
-            lives: Vec::new(),
+            lives,
             judgements,
             states: states.into_iter().flatten().collect(),
             probes,

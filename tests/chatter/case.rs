@@ -4,8 +4,9 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 use qnetsim::contract::{Placement, Population, SimSpan, SimTime};
 use qnetsim::engine::regions::AWS_13;
-use qnetsim::engine::{Delay, Network, NetworkModel, Outcome, RegionMatrix, Settings, Simulation};
+use qnetsim::engine::{Delay, Lives, Network, NetworkModel, Outcome, RegionMatrix, Settings, Simulation};
 
+use super::faulty::{self, Faults, any_faults};
 use super::{Chatter, Entry, Minds, Trace};
 use crate::reference;
 
@@ -19,6 +20,8 @@ pub struct Case {
     pub seed: u64,
     pub links: Links,
     pub loss: f64,
+    /// With faults, the run ends when they say, not when nothing is left to happen.
+    pub faults: Option<Faults>,
     pub chatter: Chatter,
     /// `None`: until nothing is left to happen.
     pub end: Option<Moment>,
@@ -59,7 +62,7 @@ pub struct Resolved {
 impl Case {
     /// Draws cases and checks each: as many as `cases`, or as `PROPTEST_CASES` says. The same ones every time, unless
     /// `PROPTEST_RNG_SEED` says otherwise.
-    pub fn check_many(cases: u32, check: impl Fn(&Case)) {
+    pub fn check_many(cases: u32, faulty: bool, check: impl Fn(&Case)) {
         let mut config = Config { failure_persistence: None, ..Config::default() };
         if std::env::var_os("PROPTEST_CASES").is_none() {
             config.cases = cases;
@@ -67,7 +70,7 @@ impl Case {
         if std::env::var_os("PROPTEST_RNG_SEED").is_none() {
             config.rng_seed = RngSeed::Fixed(1);
         }
-        let outcome = TestRunner::new(config).run(&any_case(), |case| {
+        let outcome = TestRunner::new(config).run(&any_case(faulty), |case| {
             check(&case);
             Ok(())
         });
@@ -90,23 +93,45 @@ impl Case {
                 Delay::Regions(RegionMatrix::new(&AWS_13, Placement::new(&shares, self.seed), jitter))
             }
         };
-        NetworkModel::new(delay, self.loss)
+        let network = NetworkModel::new(delay, self.loss);
+        let disturbances = self.faults.as_ref().map(|faults| faults.disturbances(self.chatter.span));
+        let placement = faulty::anywhere(self.seed, self.population());
+        network.with_disturbances(disturbances.unwrap_or_default(), self.population(), placement, self.seed)
+    }
+
+    /// The world of the reference.
+    pub fn world(&self, settings: &Settings) -> reference::World {
+        let Settings { faults, population, placement, seed, end, capacity, header, .. } = settings.clone();
+        reference::World { lives: Some(Lives::new(faults, population, placement, seed, end)), capacity, header }
     }
 
     /// Runs the reference without an end, to find the moments of the case.
     pub fn resolve(&self) -> Resolved {
         let network = self.network();
-        let whole: reference::Outcome<Chatter, Trace> =
-            reference::run(&self.chatter, &network, self.population(), self.seed, SimTime::MAX);
+        let mut settings = Settings::new(self.population(), self.seed, SimTime::MAX);
+        if let Some(faults) = &self.faults {
+            settings.faults = faults.schedule(self.chatter.span);
+            settings.placement = faulty::anywhere(self.seed, self.population());
+            settings.capacity = faults.capacity(self.chatter.span);
+            settings.end = SimTime::from_nanos(faults.end(self.chatter.span));
+        }
+        let whole: reference::Outcome<Chatter, Trace> = reference::run_in(
+            &self.world(&settings),
+            &self.chatter,
+            &network,
+            self.population(),
+            self.seed,
+            settings.end,
+        );
         let trace = &whole.probe.entries;
-        let end = self.end.as_ref().map_or(u64::MAX, |moment| moment.of(trace));
+        let end = self.end.as_ref().map_or(u64::MAX, |moment| moment.of(trace)).min(settings.end.as_nanos());
         let mut boundaries: Vec<u64> = self.boundaries.iter().map(|moment| moment.of(trace)).collect();
         boundaries.retain(|&boundary| boundary > 0 && boundary < end);
         boundaries.sort_unstable();
         boundaries.dedup();
         let start_of = |slice: usize| slice.checked_sub(1).map_or(Some(0), |slice| boundaries.get(slice).copied());
         let [first, last] = [self.measured.0, self.measured.1].map(|slice| start_of(slice).unwrap_or(u64::MAX));
-        let mut settings = Settings::new(self.population(), self.seed, SimTime::from_nanos(end));
+        settings.end = SimTime::from_nanos(end);
         settings.measured = SimTime::from_nanos(first)..SimTime::from_nanos(last);
         settings.boundaries = boundaries.into_iter().map(SimTime::from_nanos).collect();
         settings.meters = true;
@@ -182,16 +207,17 @@ fn any_chatter() -> impl Strategy<Value = Chatter> {
     })
 }
 
-fn any_case() -> impl Strategy<Value = Case> {
+fn any_case(faulty: bool) -> impl Strategy<Value = Case> {
     let time = (
         prop::option::of(any_moment()),
         prop_oneof![1 => Just(Vec::new()), 2 => prop::collection::vec(any_moment(), 0..6)],
         (0usize..5, 0usize..7),
     );
     let loss = prop_oneof![Just(0.0), 0.0..0.5f64];
-    (any_counts(), any::<u64>(), any_links(), loss, any_chatter(), time, any_shapes()).prop_map(
-        |(counts, seed, links, loss, chatter, (end, boundaries, measured), shapes)| {
-            let mut case = Case { counts, seed, links, loss, chatter, end, boundaries, measured, shapes };
+    let faults = any_faults().prop_map(move |faults| faulty.then_some(faults));
+    (any_counts(), any::<u64>(), any_links(), loss, any_chatter(), time, any_shapes(), faults).prop_map(
+        |(counts, seed, links, loss, chatter, (end, boundaries, measured), shapes, faults)| {
+            let mut case = Case { counts, seed, links, loss, faults, chatter, end, boundaries, measured, shapes };
             case.chatter.span = case.network().smallest_delay().as_nanos();
             case
         },

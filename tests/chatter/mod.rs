@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub, reason = "shared by several test programs, of which none uses all")]
 
 pub mod case;
+pub mod faulty;
 
 use qnetsim::contract::{Effects, Here, NodeId, Nodes, Protocol, SimSpan, SimTime, Stream};
 use qnetsim::engine::{Cause, Probe};
@@ -208,6 +209,16 @@ impl Protocol for Chatter {
     ) {
         minds.see(here, [fx.now().as_nanos(), u64::from(from), word.salt ^ hash_payload(payload)]);
         self.act(minds, here, word.energy.saturating_sub(1), fx);
+    }
+
+    fn handle_leave(&self, minds: &mut Minds, here: Here, fx: &mut impl Effects<Self>) {
+        minds.see(here, [fx.now().as_nanos(), u64::MAX, 1]);
+        self.act(minds, here, self.energy.min(3), fx);
+    }
+
+    fn handle_join(&self, minds: &mut Minds, here: Here, fx: &mut impl Effects<Self>) {
+        minds.see(here, [fx.now().as_nanos(), u64::MAX, 2]);
+        self.act(minds, here, self.energy.min(9), fx);
     }
 
     fn handle_timer(&self, minds: &mut Minds, here: Here, echo: Echo, fx: &mut impl Effects<Self>) {
