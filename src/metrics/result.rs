@@ -4,7 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-use super::{Bandwidth, Flow, Traffic};
+use super::{Bandwidth, Flow, SampleCount, Traffic};
 use crate::contract::{NodeType, Population, SimSpan, SimTime};
 
 /// How a number was obtained.
@@ -67,6 +67,8 @@ pub struct PointResult {
     /// Wire bytes per node over the measured span, by node type in the order of [`NodeType::ALL`]; `None` for a type
     /// without nodes.
     pub bandwidth: [Option<Bandwidth>; 4],
+    /// What nodes that track a sample counted, in the order of time, observer and rate; empty where nobody tracks one.
+    pub samples: Vec<SampleCount>,
     /// Messages still under way when the run ended.
     pub in_flight: u64,
     /// Hash of everything that was delivered: order-independent across nodes, ordered within one.

@@ -61,6 +61,7 @@ fn empty(approach: &str, population: Population) -> PointResult {
         timeline: Vec::new(),
         delays: Vec::new(),
         bandwidth: [None; 4],
+        samples: Vec::new(),
         in_flight: 0,
         digest: 0xab,
         engine: EngineFigures {

@@ -6,6 +6,7 @@
 
 pub mod build;
 mod canonical;
+mod detection;
 mod network;
 mod options;
 mod overrides;
@@ -24,6 +25,7 @@ use std::path::Path;
 use crate::contract::{Population, SimSpan};
 use crate::engine::regions::RegionTable;
 
+pub use detection::{DetectionSpec, SampleRates};
 pub use problem::{Problem, Problems, ScenarioError};
 
 use problem::{Draft, Place, Source};
@@ -46,6 +48,7 @@ const ROOT_KEYS: &[&str] = &[
     "tiers",
     "network",
     "heartbeat",
+    "detection",
     "approach",
 ];
 
@@ -64,6 +67,8 @@ pub struct Scenario {
     pub network: NetworkSpec,
     /// What a heartbeat is.
     pub heartbeat: HeartbeatSpec,
+    /// How nodes decide that others are down; `None` if they do not.
+    pub detection: Option<DetectionSpec>,
     /// Width of a bucket of the time series, at least 1 ms; a point has at most 100 000 of them.
     pub timeline: SimSpan,
     /// The tables that are shown to people, in the order of the file.
@@ -103,7 +108,7 @@ pub struct Point {
 }
 
 /// A way of keeping a network alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Approach {
     /// Everyone sends heartbeats to everyone.
     FullMesh {
@@ -122,6 +127,8 @@ pub enum Approach {
         seen: u32,
         /// Hops after which a message is not passed on, 1 to 255.
         hops_max: u32,
+        /// Share of the nodes of a tier that all of it judges by rumours, where there is a detector.
+        track: f64,
     },
     /// Gossip without tiers.
     FlatGossip {
@@ -130,11 +137,20 @@ pub enum Approach {
     },
     /// Everyone pings a neighbour: the smallest workload.
     Ping,
+    /// A sample of the nodes reports to a few super nodes, who reckon how many live.
+    Sampled {
+        /// Super nodes that track, 1 to 64; not more than there are.
+        trackers: u32,
+        /// The samples that are counted.
+        rates: SampleRates,
+        /// Missed heartbeats in a row that make a tracker take a node for down, unless the scenario has a detector.
+        missed: u32,
+    },
 }
 
 impl Approach {
     /// The names in scenario and result files.
-    pub const NAMES: [&'static str; 5] = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping"];
+    pub const NAMES: [&'static str; 6] = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping", "sampled"];
 
     /// The name in scenario and result files.
     pub fn name(&self) -> &'static str {
@@ -144,6 +160,7 @@ impl Approach {
             Approach::Gossip { .. } => 2,
             Approach::FlatGossip { .. } => 3,
             Approach::Ping => 4,
+            Approach::Sampled { .. } => 5,
         };
         Approach::NAMES[index]
     }
@@ -271,12 +288,14 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let tables = tables(reader, &root);
     let (network, loss) = network::network(reader, &root);
     let heartbeat = network::heartbeat(reader, &root);
+    let detection = detection::detection(reader, &root);
     let axes = points::axes(reader, &root);
     // Parts of a damaged file are missing from the tree, and what is left need not go together.
     if reader.damaged {
         return None;
     }
     let points = axes.points(reader, loss);
+    axes.check_detection(reader, detection.value.flatten().is_some(), heartbeat);
     let mut scenario = Scenario {
         name: name?,
         description: description?,
@@ -284,6 +303,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
         points,
         network: network?,
         heartbeat: heartbeat?,
+        detection: detection.value?,
         timeline: axes.timeline.value?,
         tables,
         hash: String::new(),
