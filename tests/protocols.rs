@@ -211,7 +211,7 @@ fn a_full_mesh_sends_n_times_n_minus_one_in_an_interval() {
         assert_eq!(outcome.slices[1].total(Flow::Sent).messages, n * (n - 1));
         for (partition, state) in &outcome.states {
             for here in partition.iter() {
-                let heard = state.times(here.index).iter().filter(|&&time| time >= at(30)).count();
+                let heard = state.times(here.index).iter().filter(|&&time| time >= at(30).into()).count();
                 assert_eq!(heard as u64, n - 1, "node {} heard everyone lately", here.id);
             }
         }

@@ -3,8 +3,10 @@
 use proptest::prelude::*;
 use qnetsim::contract::{NodeType, Population, SimSpan};
 use qnetsim::engine::Jitter;
+use qnetsim::protocols::detector::Detector;
 use qnetsim::scenario::{
-    Approach, FILE_BYTES_MAX, LatencySpec, Point, Scenario, ScenarioError, Table, TierLinks, load, parse,
+    Approach, DetectionSpec, FILE_BYTES_MAX, LatencySpec, Point, SampleRates, Scenario, ScenarioError, Table,
+    TierLinks, load, parse,
 };
 
 const SMALLEST: &str = "name = \"a\"\nnodes = \"10K\"\napproaches = \"ping\"\n";
@@ -38,16 +40,17 @@ fn an_almost_empty_file_gives_the_defaults() {
         [
             Approach::FullMesh { event_nodes_max: 1_000 },
             Approach::Hierarchical(LINKS),
-            Approach::Gossip { links: LINKS, fanout: 8, seen: 1_024, hops_max: 32 },
+            Approach::Gossip { links: LINKS, fanout: 8, seen: 1_024, hops_max: 32, track: 1.0 },
             Approach::FlatGossip { fanout: 8 },
             Approach::Ping,
+            Approach::Sampled { trackers: 3, rates: SampleRates::default(), missed: 3 },
         ]
     );
     for point in &scenario.points {
         assert_eq!((point.warmup, point.measure), (SimSpan::from_secs(5), SimSpan::from_secs(60)));
         let tiered = Population::new([10, 100, 9_890, 0]).unwrap();
         let flat = Population::flat(10_000);
-        let is_tiered = ["hierarchical", "gossip"].contains(&point.approach.name());
+        let is_tiered = ["hierarchical", "gossip", "sampled"].contains(&point.approach.name());
         assert_eq!(point.population, if is_tiered { tiered } else { flat });
     }
 }
@@ -67,7 +70,7 @@ fn everything_that_can_be_written_is_read() {
         description = "two\nlines"
         seed = 0xff
         nodes = 1_000
-        approaches = ["gossip", "flat-gossip", "full-mesh"]
+        approaches = ["gossip", "flat-gossip", "full-mesh", "sampled"]
         warmup = "0s"
         timeline = "100ms"
         tiers = { super = 5, full = { share = 0.1, max = 50 }, mobile = "0.1K", light = 845 }
@@ -77,9 +80,14 @@ fn everything_that_can_be_written_is_read() {
         header = "48 B"
         latency = { model = "regions", table = "aws-13", jitter = 0.1, shares = { N_Virginia = 0.25, Tokyo = 0.75 } }
         [approach]
-        gossip = { measure = "2min", full_peers = 8, super_parents = 5, light_parents = 5, fanout = 3, seen = 8, hops_max = 9 }
+        gossip = { measure = "2min", full_peers = 8, super_parents = 5, light_parents = 5, fanout = 3, seen = 8, hops_max = 9, track = 0.25 }
         flat-gossip.fanout = 64
         full-mesh.event_nodes_max = "1K"
+        sampled = { trackers = 2, rates = [0.5, 1e-3], warmup = "1s" }
+        [detection]
+        detector = "phi"
+        threshold = 5
+        patience = "90s"
         "#,
     );
     assert_eq!(
@@ -88,12 +96,17 @@ fn everything_that_can_be_written_is_read() {
     );
     let gossip = &scenario.points[0];
     let links = TierLinks { full_peers: 8, super_parents: 5, light_parents: 5 };
-    assert_eq!(gossip.approach, Approach::Gossip { links, fanout: 3, seen: 8, hops_max: 9 });
+    assert_eq!(gossip.approach, Approach::Gossip { links, fanout: 3, seen: 8, hops_max: 9, track: 0.25 });
     assert_eq!(NodeType::ALL.map(|node_type| gossip.population.count(node_type)), [5, 50, 845, 100]);
     assert_eq!((gossip.warmup, gossip.measure), (SimSpan::ZERO, SimSpan::from_secs(120)));
     assert_eq!(scenario.points[1].approach, Approach::FlatGossip { fanout: 64 });
     assert_eq!(scenario.points[1].measure, SimSpan::from_secs(60));
     assert_eq!(scenario.points[2].approach, Approach::FullMesh { event_nodes_max: 1_000 });
+    let rates = SampleRates::new(&[0.001, 0.5]).unwrap();
+    assert_eq!(scenario.points[3].approach, Approach::Sampled { trackers: 2, rates, missed: 3 });
+    assert_eq!((scenario.points[3].population, scenario.points[3].warmup), (gossip.population, SimSpan::from_secs(1)));
+    let detector = Detector::Phi { threshold: 5.0 };
+    assert_eq!(scenario.detection, Some(DetectionSpec { detector, patience: Some(SimSpan::from_secs(90)) }));
     assert_eq!((scenario.heartbeat.interval, scenario.heartbeat.size), (SimSpan::from_millis(1_500), 1_024));
     assert_eq!((scenario.network.loss, scenario.network.header), (0.001, 48));
     let LatencySpec::Regions { table, shares, jitter } = &scenario.network.latency else { panic!("{scenario:?}") };
@@ -162,6 +175,17 @@ fn a_matrix_is_read_from_a_file_beside_the_scenario_and_hashed_by_its_values() {
     let shares = "shares = { here = 1, there = 0 }";
     let moved = with("a,here,there\nhere,0,12.5\nthere,13,0.4\n", &format!("holds = \"one-way\", {shares}"));
     assert_ne!(plain.hash, moved.hash);
+}
+
+#[test]
+fn the_table_of_detection_turns_it_on() {
+    let detector = |lines: &str| read(&format!("{SMALLEST}{lines}")).detection;
+    let timeout = |missed| Some(DetectionSpec { detector: Detector::Timeout { missed }, patience: None });
+    assert_eq!(detector(""), None);
+    assert_eq!(detector("[detection]"), timeout(3));
+    assert_eq!(detector("detection.missed = 100"), timeout(100));
+    let phi = DetectionSpec { detector: Detector::Phi { threshold: 8.0 }, patience: None };
+    assert_eq!(detector("detection.detector = \"phi\""), Some(phi));
 }
 
 #[test]
@@ -279,8 +303,20 @@ fn every_value_that_matters_moves_the_hash() {
         "approach.gossip.fanout=9",
         "approach.gossip.seen=1025",
         "approach.gossip.hops_max=33",
+        "detection={}",
+        "detection.missed=4",
+        "detection.patience=1h",
+        "detection={ detector = 'phi' }",
+        "detection={ detector = 'phi', threshold = 9 }",
+        "detection={ }\napproach.gossip.track=0.5",
+        "approaches=sampled",
+        "approaches=sampled\napproach.sampled.trackers=4",
+        "approaches=sampled\napproach.sampled.rates=0.1",
+        "approaches=sampled\napproach.sampled.missed=4",
+        "approaches=sampled\ndetection={}",
     ];
-    let mut hashes: Vec<_> = overrides.iter().map(|text| read_with(base, &[text]).hash).collect();
+    let lines = |text: &str| read_with(base, &text.split('\n').collect::<Vec<_>>()).hash;
+    let mut hashes: Vec<_> = overrides.iter().map(|text| lines(text)).collect();
     for nearby in ["0", "0.5", "[0.5, 1]"] {
         let sets = ["network.latency={ model = 'regions' }", &format!("topology.nearby={nearby}")];
         hashes.push(read_with(base, &sets).hash);

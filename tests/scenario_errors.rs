@@ -102,7 +102,7 @@ fn approaches_are_checked() {
     check(
         "\"telepathy\"",
         14,
-        &["write one of \"full-mesh\", \"hierarchical\", \"gossip\", \"flat-gossip\", \"ping\""],
+        &["write one of \"full-mesh\", \"hierarchical\", \"gossip\", \"flat-gossip\", \"ping\", \"sampled\""],
     );
     check("[\"ping\", \"ping\"]", 23, &["ping stands in the list for the second time"]);
     check("[]", 14, &["the list of approaches is empty"]);
@@ -385,6 +385,60 @@ fn a_fanout_needs_that_many_other_nodes() {
     check_file(&format!("{text}approach.flat-gossip.fanout = 8"), (4, 31), &parts);
     check("approach.gossip.seen = 7", (1, 24), &["at least 8"]);
     check("approach.gossip.hops_max = 256", (1, 28), &["at most 255"]);
+}
+
+#[test]
+fn detectors_are_checked() {
+    check("detection = \"timeout\"", (1, 13), &["expected `detection` to be a table", "found string"]);
+    check("[detection]\nmised = 3", (2, 1), &["unknown key `mised` in `detection`", "write `missed`"]);
+    check("detection.detector = \"swim\"", (1, 22), &["unknown detector `swim`", "\"timeout\", \"phi\""]);
+    check("detection.detector = \"fi\"", (1, 22), &["unknown detector `fi`", "write"]);
+    check("detection.missed = 0", (1, 20), &["from 1 to 100, found integer 0", "at least 1"]);
+    check("detection.missed = 101", (1, 20), &["at most 100"]);
+    check("[detection]\ndetector = \"phi\"\nthreshold = 0.09", (3, 13), &["a number from 0.1 to 30"]);
+    check("[detection]\ndetector = \"phi\"\nthreshold = inf", (3, 13), &["a number from 0.1 to 30"]);
+    check("detection.patience = 30", (1, 22), &["expected a duration", "write \"30s\""]);
+    check("detection.patience = \"0s\"", (1, 22), &["at least \"1ms\""]);
+    let parts = ["`threshold` has no meaning for the timeout detector", "detector = \"phi\"", "a threshold is for phi"];
+    check("[detection]\nthreshold = 8", (2, 1), &parts);
+    let parts = ["`missed` has no meaning for the phi detector", "detector = \"timeout\"", "does not count missed"];
+    check("[detection]\ndetector = \"phi\"\nmissed = 3", (3, 1), &parts);
+}
+
+#[test]
+fn what_a_detector_gives_a_meaning_or_takes_it_is_checked() {
+    let parts = ["`track` has no meaning without a detector", "add [detection]", "of which nodes rumours are tracked"];
+    check("approach.gossip.track = 0.5", (1, 25), &parts);
+    check("detection = {}\napproach.gossip.track = 1.5", (2, 25), &["a share from 0 to 1"]);
+    let parts = ["`missed` has no meaning beside [detection]", "remove it", "judge by it as all others"];
+    check("detection = {}\napproach.sampled.missed = 2", (2, 27), &parts);
+    let parts = ["heartbeats every 9ms are too fast", "heartbeat.interval = \"10ms\" or more", "a millisecond"];
+    check("detection = {}\nheartbeat.interval = \"9ms\"", (0, 14), &parts);
+    let sampled = "name = \"a\"\nnodes = \"1K\"\napproaches = [\"ping\", \"sampled\"]\n";
+    check_file(&format!("{sampled}heartbeat.interval = \"1ms\""), (3, 23), &parts[1..]);
+    let long = "timeline = \"1h\"\nmeasure = \"53d\"";
+    check(
+        &format!("detection = {{}}\n{long}"),
+        (3, 11),
+        &["ping runs for longer than nodes can keep times", "at most 52d"],
+    );
+    check_file(&format!("{sampled}{long}"), (5, 11), &["sampled runs for longer than nodes can keep times"]);
+}
+
+#[test]
+fn samples_are_checked() {
+    check("approach.sampled.trackers = 0", (1, 29), &["at least 1"]);
+    check("approach.sampled.trackers = 65", (1, 29), &["at most 64"]);
+    check("approach.sampled.rates = []", (1, 26), &["the list of rates is empty"]);
+    check("approach.sampled.rates = 0", (1, 26), &["a rate from 0.000000001 to 1, found integer 0"]);
+    check("approach.sampled.rates = [0.1, 1.1]", (1, 32), &["found number 1.1"]);
+    check("approach.sampled.rates = [0.1, 1e-1]", (1, 32), &["for the second time", "remove it"]);
+    let many = format!("approach.sampled.rates = [{}]", "0.1, ".repeat(9));
+    check(&many, (1, 26), &["9 rates are too many", "at most 8"]);
+    let text = "name = \"a\"\nnodes = \"1K\"\napproaches = \"sampled\"\ntiers.super = 2\n";
+    let parts = ["for 1K nodes there are 2 super nodes, fewer than trackers = 3", "write trackers = 2 or less"];
+    check_file(text, (2, 9), &parts);
+    check_file(&format!("{text}approach.sampled.trackers = 4"), (5, 29), &["fewer than trackers = 4"]);
 }
 
 #[test]

@@ -20,8 +20,16 @@ pub struct CoarseTime(u32);
 impl CoarseTime {
     /// No moment; before all others.
     pub const NEVER: CoarseTime = CoarseTime(0);
+    /// The step between two moments that can be told apart.
+    pub const TICK: SimSpan = SimSpan(1 << CoarseTime::TICK_LOG2);
 
     const TICK_LOG2: u32 = 20;
+
+    /// How many steps of [`CoarseTime::TICK`] this moment is after `earlier`; zero if it is not after it.
+    #[inline(always)]
+    pub const fn ticks_since(self, earlier: CoarseTime) -> u32 {
+        self.0.saturating_sub(earlier.0)
+    }
 }
 
 impl From<SimTime> for CoarseTime {
@@ -178,6 +186,8 @@ mod tests {
         let moments = [0, 1 << 20, 100_000_000_000, 100_001_048_576, 52 * 86_400_000_000_000, 60 * 86_400_000_000_000];
         assert!(moments.map(coarse).is_sorted_by(|earlier, later| earlier < later));
         assert_eq!(coarse(60 * 86_400_000_000_000), coarse(u64::MAX));
+        assert_eq!(coarse(7 << 20).ticks_since(coarse(4 << 20)), 3);
+        assert_eq!(coarse(4 << 20).ticks_since(coarse(7 << 20)), 0);
         assert_eq!(size_of::<CoarseTime>(), 4);
     }
 

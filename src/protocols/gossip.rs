@@ -106,6 +106,11 @@ impl SeenMessages {
         true
     }
 
+    /// Forgets all that a node saw.
+    pub fn forget(&mut self, node_index: usize) {
+        self.sets[node_index * self.sets_per_node..][..self.sets_per_node].fill(Set([0; WAYS]));
+    }
+
     /// Starts loading what [`SeenMessages::insert`] will touch.
     #[inline(always)]
     pub fn prefetch(&self, node_index: usize, id: u64) {
@@ -150,6 +155,16 @@ mod tests {
                 assert_eq!(seen.insert(node, id), known.is_none());
             }
         }
+    }
+
+    #[test]
+    fn a_node_forgets_without_the_others() {
+        let mut seen = SeenMessages::new(3, 64);
+        for id in 1..50 {
+            (0..3).for_each(|node| assert!(seen.insert(node, id)));
+        }
+        seen.forget(1);
+        assert_eq!([0, 1, 2].map(|node| seen.insert(node, 49)), [false, true, false]);
     }
 
     /// Rumours as a tier of 10 000 nodes starts them, each seen eight times while `live` others are under way: how

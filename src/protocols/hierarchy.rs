@@ -8,14 +8,25 @@
 //! | light, mobile | its full parents | heartbeat | 5 min, 10 min |
 //!
 //! Who is whose parent or peer stands in the graph; with gossip there are no links within a tier.
+//!
+//! With a detector, super and full nodes judge those that they should hear: along their links, and of the nodes of their
+//! own tier that they hear of by rumours, those that are tracked.
+
+mod state;
+mod tracking;
 
 use super::adaptive::AdaptiveHeartbeat;
+use super::detector::{Detector, Watch};
 use super::gossip::{GossipEngine, SeenMessages};
+use super::sampler::NodeSampler;
 use super::wire::{self, DIGEST_CHILDREN_MAX, Digest, WireMessage};
 use crate::contract::{
-    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime,
+    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime, Verdict,
 };
 use crate::topologies::{Clustering, Graph, Incoming, Neighbourhood};
+use state::Scratch;
+pub use state::{HierarchyState, RumourCounts};
+use tracking::Detection;
 
 /// A child counts as alive for this many of its own intervals after it was heard.
 pub const ALIVE_INTERVALS: u64 = 3;
@@ -41,6 +52,8 @@ pub struct Hierarchy {
     seen: u32,
     /// The tiers of super and full nodes, if rumours are passed on to near nodes first.
     nearby: Option<Box<[Neighbourhood; 2]>>,
+    leaves: bool,
+    detection: Option<Box<Detection>>,
 }
 
 impl Hierarchy {
@@ -58,6 +71,8 @@ impl Hierarchy {
             gossip: None,
             seen: 0,
             nearby: None,
+            leaves: false,
+            detection: None,
         }
     }
 
@@ -69,9 +84,30 @@ impl Hierarchy {
     }
 
     /// Rumours are passed on to nodes that are chosen as `clustering` says; 4 bytes for each super and full node.
+    #[must_use]
     pub fn with_clustering(self, clustering: &Clustering) -> Self {
         let tier = |node_type| Neighbourhood::new(clustering, self.population.range(node_type));
         Hierarchy { nearby: Some(Box::new([NodeType::SuperNode, NodeType::FullNode].map(tier))), ..self }
+    }
+
+    /// Nodes that leave in good order say so along their links, and in their tier by a rumour where they tell by rumours
+    /// that they live. Both are of the kind `leave`.
+    #[must_use]
+    pub fn with_leaves(self) -> Self {
+        Hierarchy { leaves: true, ..self }
+    }
+
+    /// Super and full nodes judge by `detector` those that they should hear, whenever their own heartbeat is due; and
+    /// with [`Hierarchy::with_leaves`]. Where rumours tell who lives, those in the sample of `track` are judged, by
+    /// every node of their tier. Children live in digests as long as the detector takes them for up.
+    ///
+    /// Takes four bytes a link besides what the detector takes, and what the detector takes for each pair of a tracked
+    /// node and a node of its tier.
+    #[must_use]
+    pub fn with_detector(self, detector: Detector, track: &NodeSampler) -> Self {
+        let track = self.gossip.is_some().then_some(track);
+        let detection = Detection::new(detector, self.intervals, self.population, track);
+        Hierarchy { detection: Some(Box::new(detection)), ..self }.with_leaves()
     }
 
     /// The links between nodes.
@@ -84,10 +120,48 @@ impl Hierarchy {
         &self.incoming
     }
 
-    /// Memory of what all partitions share, in bytes: the links, and who is near whom.
+    /// Memory of what all partitions share, in bytes: the links, who is near whom, and who is tracked.
     pub fn bytes(&self) -> usize {
         let nearby: usize = self.nearby.iter().flat_map(|tiers| tiers.iter()).map(Neighbourhood::bytes).sum();
-        self.graph.bytes() + self.incoming.bytes() + nearby
+        let tracked = self.detection.iter().flat_map(|detection| &detection.tracked).map(|tracked| tracked.bytes());
+        self.graph.bytes() + self.incoming.bytes() + nearby + tracked.sum::<usize>()
+    }
+
+    fn detector(&self) -> Option<&Detector> {
+        self.detection.as_ref().map(|detection| &detection.detector)
+    }
+
+    /// How many intervals of the node have passed, modulo 2^16.
+    #[inline(always)]
+    fn beat(&self, here: Here, now: SimTime) -> u16 {
+        (now.since(SimTime::ZERO) / self.intervals[here.node_type as usize]) as u16
+    }
+
+    /// The node `from` was heard at the other end of a link.
+    #[inline(always)]
+    fn hear_link(&self, state: &mut HierarchyState, slot: u32, from: NodeId, fx: &mut impl Effects<Self>) {
+        let Some(detection) = &self.detection else {
+            state.links.note(slot as usize, fx.now());
+            return;
+        };
+        let rule = &detection.rules[self.population.type_of(from) as usize];
+        if state.links.hear(slot as usize, rule, fx.now()) {
+            fx.judge(from, Verdict::Up);
+        }
+    }
+
+    /// Judges all that the super or full node `here` should hear.
+    fn look_around(&self, detection: &Detection, state: &mut HierarchyState, here: Here, fx: &mut impl Effects<Self>) {
+        let now = fx.now();
+        for senders in NodeType::ALL {
+            let (slots, rule) = (self.incoming.slots(here.id, senders), &detection.rules[senders as usize]);
+            state.links.look(slots, rule, now, |slot| fx.judge(state.senders[slot], Verdict::Down));
+        }
+        let tier = tier_of(here.node_type);
+        let (tracked, rule) = (&detection.tracked[tier], &detection.rules[here.node_type as usize]);
+        let row = tracked.row(here.index - state.tier_start(tier));
+        let start = row.start;
+        state.rumoured[tier].look(row, rule, now, |cell| fx.judge(tracked.origins[cell - start], Verdict::Down));
     }
 
     /// Sends a digest of the children of the full node `here` to each of its parents.
@@ -100,10 +174,12 @@ impl Hierarchy {
         let Scratch { lives, bitmap, bytes } = &mut state.scratch;
         lives.clear();
         for node_type in [NodeType::LightNode, NodeType::MobileNode] {
-            let span = self.intervals[node_type as usize] * ALIVE_INTERVALS;
+            // With a detector, the time of a link says whether the peer is taken for up at all.
+            let span =
+                self.intervals[node_type as usize] * if self.detection.is_some() { u64::MAX } else { ALIVE_INTERVALS };
             let since = SimTime::from_nanos(fx.now().as_nanos().saturating_sub(span.as_nanos())).into();
             let slots = self.incoming.slots(here.id, node_type);
-            lives.extend(state.heard[slots].iter().map(|&heard: &CoarseTime| heard >= since));
+            lives.extend(state.links.heard()[slots].iter().map(|&heard: &CoarseTime| heard >= since));
         }
         let (children, alive) = (lives.len() as u32, lives.iter().filter(|&&lives| lives).count() as u32);
         // Without children there is still one digest, which says so.
@@ -129,7 +205,7 @@ impl Hierarchy {
         // So that it is no news when it comes back.
         state.seen[tier].insert(here.index - state.tier_start(tier), rumour_id(here.id, beat));
         state.rumours[tier].started += 1;
-        self.pass_on(here, here.id, beat, 0, fx);
+        self.pass_on(here, 0, fx, |hops| HierarchyMessage::Rumour { hops, beat, origin: here.id });
     }
 
     /// A rumour that arrived with `hops`.
@@ -145,18 +221,48 @@ impl Hierarchy {
         let index = here.index - state.tier_start(tier);
         if state.seen[tier].insert(index, rumour_id(origin, beat)) {
             state.rumours[tier].accepted += 1;
-            self.pass_on(here, origin, beat, hops, fx);
+            if let Some(detection) = &self.detection
+                && let Some(cell) = detection.tracked[tier].cell(index, origin)
+                && origin != here.id
+                && state.rumoured[tier].hear(cell, &detection.rules[here.node_type as usize], fx.now())
+            {
+                fx.judge(origin, Verdict::Up);
+            }
+            self.pass_on(here, hops, fx, |hops| HierarchyMessage::Rumour { hops, beat, origin });
         } else {
             state.rumours[tier].repeated += 1;
         }
     }
 
+    /// A rumour that `origin` leaves, which arrived with `hops`; or, with none, that of `here`.
+    fn hear_parting(
+        &self,
+        state: &mut HierarchyState,
+        here: Here,
+        (origin, beat, hops): (NodeId, u16, u8),
+        fx: &mut impl Effects<Self>,
+    ) {
+        let tier = tier_of(here.node_type);
+        let index = here.index - state.tier_start(tier);
+        if !state.seen[tier].insert(index, rumour_id(origin, beat) | PARTING) {
+            return;
+        }
+        if let Some(detection) = &self.detection
+            && let Some(cell) = detection.tracked[tier].cell(index, origin)
+            && state.rumoured[tier].leave(cell)
+        {
+            fx.judge(origin, Verdict::Down);
+        }
+        self.pass_on(here, hops, fx, |hops| HierarchyMessage::Parting { hops, beat, origin });
+    }
+
+    /// Sends on in the tier what `message` makes of the hops, unless it came with too many.
     #[inline(always)]
-    fn pass_on(&self, here: Here, origin: NodeId, beat: u16, hops: u8, fx: &mut impl Effects<Self>) {
+    fn pass_on(&self, here: Here, hops: u8, fx: &mut impl Effects<Self>, message: impl Fn(u8) -> HierarchyMessage) {
         let Some(gossip) = &self.gossip else { return };
         let Some(hops) = gossip.next_hop(hops) else { return };
         let random = fx.random();
-        let rumour = |peer| (peer, HierarchyMessage::Rumour { hops, beat, origin });
+        let rumour = |peer| (peer, message(hops));
         match &self.nearby {
             None => {
                 let tier = self.population.range(here.node_type);
@@ -169,6 +275,9 @@ impl Hierarchy {
         }
     }
 }
+
+/// Tells in an id that a rumour is parting.
+const PARTING: u64 = 1 << 63;
 
 /// Up to eight bits as a byte, lowest first.
 #[inline(always)]
@@ -214,80 +323,22 @@ pub enum HierarchyMessage {
         /// Who lives.
         origin: NodeId,
     },
-}
-
-/// What became of the rumours of a tier.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct RumourCounts {
-    /// Started by nodes of the tier.
-    pub started: u64,
-    /// Arrivals that were new to the node.
-    pub accepted: u64,
-    /// Arrivals that were not.
-    pub repeated: u64,
-}
-
-/// What the nodes of a partition remember. Light and mobile nodes remember nothing.
-#[derive(Debug)]
-pub struct HierarchyState {
-    nodes: Nodes,
-    /// First index of a full node.
-    supers: usize,
-    /// By slot of the graph.
-    heard: Column<CoarseTime>,
-    /// Living children that full nodes reported last, by slot of the graph, as far as super nodes have slots.
-    alive: Column<u32>,
-    /// Of super nodes, and of full nodes.
-    seen: [SeenMessages; 2],
-    rumours: [RumourCounts; 2],
-    rejected: u64,
-    scratch: Scratch,
-}
-
-/// Reused between digests.
-#[derive(Debug, Default)]
-struct Scratch {
-    lives: Vec<bool>,
-    bitmap: Vec<u8>,
-    bytes: Vec<u8>,
-}
-
-impl HierarchyState {
-    /// When each incoming link was last heard of, by slot of the graph; [`CoarseTime::NEVER`] if never.
-    pub fn heard(&self) -> &[CoarseTime] {
-        &self.heard
-    }
-
-    /// How many living children each full node last reported, by slot of the graph; zero if it never did. Covers the
-    /// slots of super nodes.
-    pub fn alive(&self) -> &[u32] {
-        &self.alive
-    }
-
-    /// What became of the rumours among super nodes, and among full nodes.
-    pub fn rumours(&self) -> [RumourCounts; 2] {
-        self.rumours
-    }
-
-    /// Digests that could not be understood, or that named another sender.
-    pub fn rejected(&self) -> u64 {
-        self.rejected
-    }
-
-    #[inline(always)]
-    fn tier_start(&self, tier: usize) -> usize {
-        if tier == 0 { 0 } else { self.supers }
-    }
-
-    fn take_digest(&mut self, slot: usize, from: NodeId, payload: &[u8], now: SimTime) {
-        match WireMessage::decode(payload) {
-            Ok(WireMessage::Digest(digest)) if digest.sender == from => {
-                self.heard[slot] = now.into();
-                self.alive[slot] = digest.alive;
-            }
-            _ => self.rejected += 1,
-        }
-    }
+    /// The sender leaves.
+    Leave {
+        /// As for a heartbeat.
+        beat: u16,
+        /// The link.
+        slot: u32,
+    },
+    /// Some node leaves.
+    Parting {
+        /// As for a rumour.
+        hops: u8,
+        /// As for a rumour.
+        beat: u16,
+        /// Who leaves.
+        origin: NodeId,
+    },
 }
 
 impl Protocol for Hierarchy {
@@ -296,8 +347,12 @@ impl Protocol for Hierarchy {
     type State = HierarchyState;
 
     fn kinds(&self) -> &'static [&'static str] {
-        let kinds = &["heartbeat", "digest", "rumour"];
-        if self.gossip.is_some() { kinds } else { &kinds[..2] }
+        match (self.gossip.is_some(), self.leaves) {
+            (false, false) => &["heartbeat", "digest"],
+            (false, true) => &["heartbeat", "digest", "leave"],
+            (true, false) => &["heartbeat", "digest", "rumour"],
+            (true, true) => &["heartbeat", "digest", "rumour", "leave"],
+        }
     }
 
     #[inline(always)]
@@ -306,6 +361,7 @@ impl Protocol for Hierarchy {
             HierarchyMessage::Heartbeat { .. } => 0,
             HierarchyMessage::Digest { .. } => 1,
             HierarchyMessage::Rumour { .. } => 2,
+            HierarchyMessage::Leave { .. } | HierarchyMessage::Parting { .. } => 2 + usize::from(self.gossip.is_some()),
         }
     }
 
@@ -314,7 +370,8 @@ impl Protocol for Hierarchy {
         match message {
             HierarchyMessage::Heartbeat { .. } => self.heartbeat_len,
             HierarchyMessage::Digest { .. } => wire::padded_len(payload, self.size),
-            HierarchyMessage::Rumour { .. } => self.rumour_len,
+            HierarchyMessage::Rumour { .. } | HierarchyMessage::Parting { .. } => self.rumour_len,
+            HierarchyMessage::Leave { .. } => wire::padded_len(wire::LEAVE_LEN, self.size),
         }
     }
 
@@ -326,6 +383,10 @@ impl Protocol for Hierarchy {
             HierarchyMessage::Digest { beat, .. } => u64::from(beat) << 16 | 1,
             HierarchyMessage::Rumour { hops, beat, origin } => {
                 u64::from(origin) << 32 | u64::from(beat) << 16 | u64::from(hops) << 8 | 2
+            }
+            HierarchyMessage::Leave { beat, .. } => u64::from(beat) << 16 | 3,
+            HierarchyMessage::Parting { hops, beat, origin } => {
+                u64::from(origin) << 32 | u64::from(beat) << 16 | u64::from(hops) << 8 | 4
             }
         }
     }
@@ -340,12 +401,19 @@ impl Protocol for Hierarchy {
             }
             SeenMessages::new(members, (self.seen as usize).min(SEEN_PER_ORIGIN_MAX * tier))
         };
+        let rumoured = |tier, members: std::ops::Range<usize>| match &self.detection {
+            None => Watch::new(0, None),
+            Some(detection) => detection.watch(tier, members.map(|index| nodes.id(index))),
+        };
+        let links = Watch::new(self.graph.slots(nodes), self.detector());
         HierarchyState {
             nodes,
             supers,
-            heard: Column::filled(self.graph.slots(nodes), CoarseTime::NEVER),
+            links,
+            senders: if self.detection.is_some() { self.graph.senders(nodes) } else { Column::default() },
             alive: Column::filled(super_slots, 0),
             seen: [seen(NodeType::SuperNode, supers), seen(NodeType::FullNode, upper - supers)],
+            rumoured: [rumoured(0, 0..supers), rumoured(1, supers..upper)],
             rumours: [RumourCounts::default(); 2],
             rejected: 0,
             scratch: Scratch::default(),
@@ -353,9 +421,10 @@ impl Protocol for Hierarchy {
     }
 
     fn state_bytes(&self, state: &HierarchyState) -> usize {
-        // Without the scratch, which is the partition's and not the nodes'.
+        // Not the scratch: no node remembers it, and it differs with the partitions.
         let seen: usize = state.seen.iter().map(SeenMessages::bytes).sum();
-        state.heard.bytes() + state.alive.bytes() + seen
+        let rumoured: usize = state.rumoured.iter().map(Watch::bytes).sum();
+        state.links.bytes() + state.senders.bytes() + state.alive.bytes() + seen + rumoured
     }
 
     fn handle_start(&self, _: &mut HierarchyState, here: Here, fx: &mut impl Effects<Self>) {
@@ -374,19 +443,35 @@ impl Protocol for Hierarchy {
         fx: &mut impl Effects<Self>,
     ) {
         match message {
-            HierarchyMessage::Heartbeat { slot, .. } => state.heard[slot as usize] = fx.now().into(),
-            HierarchyMessage::Digest { slot, .. } => state.take_digest(slot as usize, from, payload, fx.now()),
+            HierarchyMessage::Heartbeat { slot, .. } => self.hear_link(state, slot, from, fx),
+            HierarchyMessage::Digest { slot, .. } => {
+                if state.take_digest(slot, from, payload) {
+                    self.hear_link(state, slot, from, fx);
+                }
+            }
             HierarchyMessage::Rumour { hops, beat, origin } => {
                 self.hear_rumour(state, here, (origin, beat, hops), fx);
+            }
+            HierarchyMessage::Leave { slot, .. } => {
+                if state.links.leave(slot as usize) && self.detection.is_some() {
+                    fx.judge(from, Verdict::Down);
+                }
+            }
+            HierarchyMessage::Parting { hops, beat, origin } => {
+                self.hear_parting(state, here, (origin, beat, hops), fx);
             }
         }
     }
 
     #[inline(always)]
     fn handle_timer(&self, state: &mut HierarchyState, here: Here, (): (), fx: &mut impl Effects<Self>) {
-        let interval = self.intervals[here.node_type as usize];
-        let beat = (fx.now().since(SimTime::ZERO) / interval) as u16;
+        let beat = self.beat(here, fx.now());
         let mut links = self.graph.links(here.id);
+        if let Some(detection) = &self.detection
+            && here.node_type <= NodeType::FullNode
+        {
+            self.look_around(detection, state, here, fx);
+        }
         if here.node_type == NodeType::FullNode {
             self.send_digests(state, here, beat, fx);
             // Parents come first; the rest are peers.
@@ -397,7 +482,39 @@ impl Protocol for Hierarchy {
         if self.gossip.is_some() && here.node_type <= NodeType::FullNode {
             self.start_rumour(state, here, beat, fx);
         }
-        fx.wake_after(interval, ());
+        fx.wake_after(self.intervals[here.node_type as usize], ());
+    }
+
+    fn handle_leave(&self, state: &mut HierarchyState, here: Here, fx: &mut impl Effects<Self>) {
+        if !self.leaves {
+            return;
+        }
+        let beat = self.beat(here, fx.now());
+        let links = self.graph.links(here.id).iter();
+        fx.send_each(links.map(|link| (link.peer, HierarchyMessage::Leave { beat, slot: link.slot })));
+        let has_rumours = self.gossip.is_some() && here.node_type <= NodeType::FullNode;
+        if has_rumours && self.population.count(here.node_type) > 1 {
+            self.hear_parting(state, here, (here.id, beat, 0), fx);
+        }
+    }
+
+    /// As a fresh node, which has heard nobody.
+    fn handle_join(&self, state: &mut HierarchyState, here: Here, fx: &mut impl Effects<Self>) {
+        if here.node_type <= NodeType::FullNode {
+            let (slots, now) = (self.incoming.all(here.id), fx.now());
+            state.links.forget(slots.clone(), self.detector(), now);
+            if here.node_type == NodeType::SuperNode {
+                state.alive[slots].fill(0);
+            }
+            let tier = tier_of(here.node_type);
+            let index = here.index - state.tier_start(tier);
+            state.seen[tier].forget(index);
+            if let Some(detection) = &self.detection {
+                let tracked = &detection.tracked[tier];
+                tracked.forget(&mut state.rumoured[tier], index, here.id, &detection.detector, now);
+            }
+        }
+        self.handle_start(state, here, fx);
     }
 
     #[inline(always)]
@@ -407,9 +524,10 @@ impl Protocol for Hierarchy {
                 let tier = usize::from(index >= state.supers);
                 state.seen[tier].prefetch(index - state.tier_start(tier), rumour_id(origin, beat));
             }
-            HierarchyMessage::Heartbeat { slot, .. } | HierarchyMessage::Digest { slot, .. } => {
-                state.heard.prefetch(slot as usize);
-            }
+            HierarchyMessage::Parting { .. } => {}
+            HierarchyMessage::Heartbeat { slot, .. }
+            | HierarchyMessage::Digest { slot, .. }
+            | HierarchyMessage::Leave { slot, .. } => state.links.prefetch(slot as usize),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The logic that would run in a real node, sans-IO: it knows the contract and no engine.
 
 pub mod adaptive;
+pub mod detector;
 pub mod full_mesh;
 pub mod gossip;
 pub mod heartbeat;
@@ -8,4 +9,6 @@ pub mod hierarchy;
 #[cfg(test)]
 mod recorder;
 pub mod rumour;
+pub mod sampled;
+pub mod sampler;
 pub mod wire;

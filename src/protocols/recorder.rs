@@ -1,6 +1,6 @@
 //! Effects that are written down instead of carried out, to test a protocol without an engine.
 
-use crate::contract::{Domain, Effects, Here, NodeId, Protocol, RandomKey, SimSpan, SimTime, Stream};
+use crate::contract::{Domain, Effects, Here, NodeId, Protocol, RandomKey, SimSpan, SimTime, Stream, Verdict};
 
 /// What one node did.
 pub(super) struct Recorder<P: Protocol> {
@@ -8,6 +8,7 @@ pub(super) struct Recorder<P: Protocol> {
     pub(super) sent: Vec<(NodeId, P::Message, Vec<u8>)>,
     pub(super) broadcast: Vec<P::Message>,
     pub(super) timers: Vec<(SimSpan, P::Timer)>,
+    pub(super) judged: Vec<(NodeId, Verdict)>,
     node: NodeId,
     draws: u32,
 }
@@ -15,7 +16,15 @@ pub(super) struct Recorder<P: Protocol> {
 impl<P: Protocol> Recorder<P> {
     /// The node `here` at `now`.
     pub(super) fn new(here: Here, now: SimTime) -> Self {
-        Recorder { now, sent: Vec::new(), broadcast: Vec::new(), timers: Vec::new(), node: here.id, draws: 0 }
+        Recorder {
+            now,
+            sent: Vec::new(),
+            broadcast: Vec::new(),
+            timers: Vec::new(),
+            judged: Vec::new(),
+            node: here.id,
+            draws: 0,
+        }
     }
 }
 
@@ -44,5 +53,9 @@ impl<P: Protocol> Effects<P> for Recorder<P> {
     fn random(&mut self) -> Stream {
         self.draws += 1;
         RandomKey::new(1, Domain::Protocol).stream(self.node, self.draws)
+    }
+
+    fn judge(&mut self, peer: NodeId, verdict: Verdict) {
+        self.judged.push((peer, verdict));
     }
 }

@@ -5,11 +5,12 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind: 1 heartbeat, 2 digest, 3 rumour |
+//! | 1 | 1 | kind: 1 heartbeat, 2 digest, 3 rumour, 4 leave, 5 parting rumour |
 //! | 2 | 32 | id of the sender; of a rumour, of the node that it tells of |
 //! | 34 | 2 | beat: how many intervals of that node had passed, modulo 2^16 |
 //!
-//! and a heartbeat ends there. A rumour goes on with
+//! and a heartbeat ends there, and so does a leave, by which a node says that no heartbeat will follow. A rumour, and a
+//! parting rumour, which says that a node leaves where a rumour says that it lives, goes on with
 //!
 //! | offset | bytes | field |
 //! |---|---|---|
@@ -36,7 +37,9 @@ use crate::contract::{Key256, NodeId};
 pub const VERSION: u8 = 1;
 /// Length of a heartbeat, in bytes.
 pub const HEARTBEAT_LEN: usize = 36;
-/// Length of a rumour, in bytes.
+/// Length of a leave, in bytes.
+pub const LEAVE_LEN: usize = 36;
+/// Length of a rumour, parting or not, in bytes.
 pub const RUMOUR_LEN: usize = 37;
 /// Length of a digest before its bitmap, in bytes.
 pub const DIGEST_HEAD_LEN: usize = 48;
@@ -46,6 +49,8 @@ pub const DIGEST_CHILDREN_MAX: u32 = 520_000;
 const HEARTBEAT: u8 = 1;
 const DIGEST: u8 = 2;
 const RUMOUR: u8 = 3;
+const LEAVE: u8 = 4;
+const PARTING: u8 = 5;
 
 /// A message, as it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +67,22 @@ pub enum WireMessage<'a> {
     /// Some node lives, passed on.
     Rumour {
         /// Who lives.
+        origin: NodeId,
+        /// In which of its intervals.
+        beat: u16,
+        /// How many nodes have sent this rumour on its way here.
+        hops: u8,
+    },
+    /// The sender leaves in good order.
+    Leave {
+        /// Who leaves.
+        sender: NodeId,
+        /// In which of its intervals.
+        beat: u16,
+    },
+    /// Some node leaves in good order, passed on.
+    Parting {
+        /// Who leaves.
         origin: NodeId,
         /// In which of its intervals.
         beat: u16,
@@ -164,7 +185,8 @@ impl<'a> WireMessage<'a> {
         match self {
             WireMessage::Heartbeat { .. } => HEARTBEAT_LEN,
             WireMessage::Digest(digest) => DIGEST_HEAD_LEN + digest.bitmap.len(),
-            WireMessage::Rumour { .. } => RUMOUR_LEN,
+            WireMessage::Rumour { .. } | WireMessage::Parting { .. } => RUMOUR_LEN,
+            WireMessage::Leave { .. } => LEAVE_LEN,
         }
     }
 
@@ -177,12 +199,14 @@ impl<'a> WireMessage<'a> {
             WireMessage::Heartbeat { sender, beat } => (HEARTBEAT, sender, beat),
             WireMessage::Digest(digest) => (DIGEST, digest.sender, digest.beat),
             WireMessage::Rumour { origin, beat, .. } => (RUMOUR, origin, beat),
+            WireMessage::Leave { sender, beat } => (LEAVE, sender, beat),
+            WireMessage::Parting { origin, beat, .. } => (PARTING, origin, beat),
         };
         out.extend_from_slice(&[VERSION, kind]);
         out.extend_from_slice(&key_of(id));
         out.extend_from_slice(&beat.to_le_bytes());
         match self {
-            WireMessage::Heartbeat { .. } => {}
+            WireMessage::Heartbeat { .. } | WireMessage::Leave { .. } => {}
             WireMessage::Digest(digest) => {
                 let valid = digest.check().is_ok() && digest.bitmap.len() == bitmap_len(digest.covered());
                 assert!(valid, "a digest's counts and bitmap agree");
@@ -191,7 +215,7 @@ impl<'a> WireMessage<'a> {
                 }
                 out.extend_from_slice(digest.bitmap);
             }
-            WireMessage::Rumour { hops, .. } => out.push(*hops),
+            WireMessage::Rumour { hops, .. } | WireMessage::Parting { hops, .. } => out.push(*hops),
         }
     }
 
@@ -205,7 +229,7 @@ impl<'a> WireMessage<'a> {
         if version != VERSION {
             return Err(WireError::Version(version));
         }
-        if !(HEARTBEAT..=RUMOUR).contains(&kind) {
+        if !(HEARTBEAT..=PARTING).contains(&kind) {
             return Err(WireError::Kind(kind));
         }
         let id = node_of(&reader.take()?).ok_or(WireError::Id)?;
@@ -219,7 +243,9 @@ impl<'a> WireMessage<'a> {
                 digest.check()?;
                 WireMessage::Digest(digest)
             }
-            _ => WireMessage::Rumour { origin: id, beat, hops: reader.take::<1>()?[0] },
+            RUMOUR => WireMessage::Rumour { origin: id, beat, hops: reader.take::<1>()?[0] },
+            LEAVE => WireMessage::Leave { sender: id, beat },
+            _ => WireMessage::Parting { origin: id, beat, hops: reader.take::<1>()?[0] },
         };
         match bytes[reader.read..].iter().position(|&byte| byte != 0) {
             Some(place) => Err(WireError::Padding(reader.read + place)),
@@ -233,8 +259,8 @@ const fn bitmap_len(children: u32) -> usize {
     children.div_ceil(8) as usize
 }
 
-/// The id of a simulated node on the wire.
-fn key_of(node: NodeId) -> Key256 {
+/// The id of a simulated node on the wire: its number in the first four bytes, then zeros.
+pub fn key_of(node: NodeId) -> Key256 {
     let mut key = [0; 32];
     key[..4].copy_from_slice(&node.to_le_bytes());
     key

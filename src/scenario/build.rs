@@ -1,6 +1,7 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
 use crate::contract::{Domain, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::engine::faults::Schedule;
 use crate::engine::{
     Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
 };
@@ -9,23 +10,19 @@ use crate::metrics::{
     TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
 };
 use crate::protocols::adaptive::AdaptiveHeartbeat;
+use crate::protocols::detector::Detector;
 use crate::protocols::full_mesh::FullMesh;
 use crate::protocols::gossip::GossipEngine;
 use crate::protocols::heartbeat::Heartbeat;
 use crate::protocols::hierarchy::Hierarchy;
+use crate::protocols::sampled::{AliveCount, Sampled};
+use crate::protocols::sampler::NodeSampler;
 use crate::topologies::{Clustering, Graph, Tier, TierDegrees};
 
-use super::{Approach, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
+use super::{Approach, DetectionSpec, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
 
 /// No slice of time is shorter, because windows are no longer than slices.
 const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
-
-/// The detector of heartbeat approaches.
-const DETECTOR: &str = "timeout";
-
-/// Intervals of a node after which its failure should have been noticed: a detector waits for three, the last of which
-/// begins up to one after the failure, and one is for delays and observers that look once per interval.
-const PATIENCE_INTERVALS: u64 = 5;
 
 /// Who watches a run: `progress` is updated on the way, and `clock` tells the seconds since some moment.
 pub struct Watch<'a> {
@@ -65,37 +62,84 @@ pub fn run_point(
     settings.meters = true;
     settings.delays = method(point) == Method::Event;
     settings.header = scenario.network.header;
+    if method(point) == Method::Counted {
+        settings.broadcast = Broadcast::Counted;
+    }
+    // What is counted as a whole does not arrive, so nobody can judge by it.
+    settings.judgements = detection_of(scenario, point).is_some();
     settings.faults = scenario.faults.schedule.clone();
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
     let layout = settings.partitions_log2();
     let job = Job { scenario, point, settings, watch, began: (watch.clock)() };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
+    let adaptive = AdaptiveHeartbeat { base_interval: interval };
     let clustering = clustering(&scenario.network.latency, seed, point.nearby);
     let clustering = clustering.as_ref();
     match point.approach {
         Approach::FullMesh { .. } => {
-            let delivered = method(point) == Method::Event;
-            job.run("full-mesh", &FullMesh::new(population, interval, size, delivered), 0)
+            let mesh = FullMesh::new(population, interval, size, method(point) == Method::Event);
+            job.run("full-mesh", &job.judged(mesh, FullMesh::with_leaves, FullMesh::with_detector), 0)
         }
         Approach::FlatGossip { fanout } => job.run_flat(random_graph(population, layout, seed, fanout, clustering)),
         Approach::Ping => job.run_flat(random_graph(population, layout, seed, 1, clustering)),
         Approach::Hierarchical(links) => {
             let graph = degrees(links, true).clustered_graph(population, layout, seed, clustering);
-            let hierarchy = Hierarchy::new(graph, AdaptiveHeartbeat { base_interval: interval }, size);
-            job.run("hierarchy", &hierarchy, hierarchy.bytes())
+            job.run_tiers("hierarchy", Hierarchy::new(graph, adaptive, size), 0.0)
         }
-        Approach::Gossip { links, fanout, seen, hops_max } => {
+        Approach::Gossip { links, fanout, seen, hops_max, track } => {
             let graph = degrees(links, false).clustered_graph(population, layout, seed, clustering);
             let gossip = GossipEngine::new(fanout, hops_max);
-            let mut hierarchy =
-                Hierarchy::with_gossip(graph, AdaptiveHeartbeat { base_interval: interval }, size, gossip, seen);
+            let mut hierarchy = Hierarchy::with_gossip(graph, adaptive, size, gossip, seen);
             if let Some(clustering) = clustering {
                 hierarchy = hierarchy.with_clustering(clustering);
             }
-            job.run("hierarchy-gossip", &hierarchy, hierarchy.bytes())
+            job.run_tiers("hierarchy-gossip", hierarchy, track)
+        }
+        Approach::Sampled { trackers, rates, missed } => {
+            let detector = scenario.detection.map_or(Detector::Timeout { missed }, |detection| detection.detector);
+            let sampled = Sampled::new(population, layout, adaptive, size, trackers, rates.as_slice(), detector);
+            let sampled = if job.has_leaves() { sampled.with_leaves() } else { sampled };
+            job.run_counted("sampled", &sampled, sampled.bytes(), |outcome| sample_counts(&sampled, outcome))
         }
     }
+}
+
+/// What the trackers of a run counted, in the order of time, observer and rate.
+fn sample_counts(sampled: &Sampled, outcome: &Outcome<Sampled>) -> Vec<SampleCount> {
+    let mut counts: Vec<AliveCount> = outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect();
+    counts.sort_unstable();
+    let named = |AliveCount { time, observer, sample, alive }| {
+        let rate = sampled.samplers()[usize::from(sample)].rate();
+        SampleCount { time, observer, rate, alive }
+    };
+    counts.into_iter().map(named).collect()
+}
+
+/// How the nodes of `point` decide that others are down, if they do: trackers of a sample do in any case.
+fn detection_of(scenario: &Scenario, point: &Point) -> Option<DetectionSpec> {
+    let own = match point.approach {
+        _ if method(point) == Method::Counted => return None,
+        Approach::Sampled { missed, .. } => {
+            Some(DetectionSpec { detector: Detector::Timeout { missed }, patience: None })
+        }
+        _ => None,
+    };
+    scenario.detection.or(own)
+}
+
+/// How long the failure of a node of each type lasts at least that counts as never noticed if nobody does, in the order
+/// of [`NodeType::ALL`]; `None` if the scenario has no detector. In a flat approach all nodes have the base interval.
+pub fn patience(scenario: &Scenario, point: &Point) -> Option<[SimSpan; 4]> {
+    let detection = detection_of(scenario, point)?;
+    let adaptive = AdaptiveHeartbeat { base_interval: scenario.heartbeat.interval };
+    let is_tiered =
+        matches!(point.approach, Approach::Hierarchical(_) | Approach::Gossip { .. } | Approach::Sampled { .. });
+    let interval = |node_type| match is_tiered {
+        true => adaptive.calculate_interval(node_type),
+        false => adaptive.base_interval,
+    };
+    Some(NodeType::ALL.map(|node_type| detection.patience(interval(node_type))))
 }
 
 /// The links of the tiers; without `mesh` none within a tier.
@@ -175,22 +219,56 @@ fn boundaries(point: &Point, width: SimSpan) -> Vec<SimTime> {
 }
 
 impl Job<'_> {
-    fn run_flat(self, graph: Graph) -> Result<PointResult, Violation> {
+    /// Whether nodes tell others when they leave in good order: where somebody judges, or where some do leave.
+    fn has_leaves(&self) -> bool {
+        let Schedule { churns, outages } = &self.settings.faults;
+        self.scenario.detection.is_some()
+            || churns.iter().any(|churn| churn.graceful > 0.0)
+            || outages.iter().any(|outage| outage.graceful)
+    }
+
+    /// `protocol` with the detector of the scenario, or at least with leaves if there are any.
+    fn judged<P>(&self, protocol: P, with_leaves: impl Fn(P) -> P, with_detector: impl Fn(P, Detector) -> P) -> P {
+        match self.scenario.detection {
+            Some(detection) => with_detector(protocol, detection.detector),
+            None if self.has_leaves() => with_leaves(protocol),
+            None => protocol,
+        }
+    }
+
+    fn run_flat(&self, graph: Graph) -> Result<PointResult, Violation> {
         let heartbeat = &self.scenario.heartbeat;
         let protocol = Heartbeat::new(graph, heartbeat.interval, heartbeat.size);
+        let protocol = self.judged(protocol, Heartbeat::with_leaves, Heartbeat::with_detector);
         self.run("heartbeat", &protocol, protocol.graph().bytes())
+    }
+
+    /// Rumours, if there are any, are tracked of the share `track` of the nodes.
+    fn run_tiers(&self, name: &'static str, hierarchy: Hierarchy, track: f64) -> Result<PointResult, Violation> {
+        let track = NodeSampler::new(track);
+        let with_detector = |hierarchy: Hierarchy, detector| hierarchy.with_detector(detector, &track);
+        let hierarchy = self.judged(hierarchy, Hierarchy::with_leaves, with_detector);
+        self.run(name, &hierarchy, hierarchy.bytes())
     }
 
     /// `shared_bytes` is the memory of what all nodes share, such as the graph.
     fn run<P: Protocol>(
-        mut self,
+        &self,
         name: &'static str,
         protocol: &P,
         shared_bytes: usize,
     ) -> Result<PointResult, Violation> {
-        if method(self.point) == Method::Counted {
-            self.settings.broadcast = Broadcast::Counted;
-        }
+        self.run_counted(name, protocol, shared_bytes, |_| Vec::new())
+    }
+
+    /// As [`Job::run`]; `samples` takes out of the outcome what trackers counted.
+    fn run_counted<P: Protocol>(
+        &self,
+        name: &'static str,
+        protocol: &P,
+        shared_bytes: usize,
+        samples: impl Fn(&Outcome<P>) -> Vec<SampleCount>,
+    ) -> Result<PointResult, Violation> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),
             self.settings.population,
@@ -211,7 +289,8 @@ impl Job<'_> {
             threads,
             partitions: outcome.partitions,
         };
-        Ok(self.result(name, protocol, &boundaries, outcome, figures))
+        let samples = samples(&outcome);
+        Ok(self.result(name, protocol, &boundaries, outcome, samples, figures))
     }
 
     fn result<P: Protocol>(
@@ -220,12 +299,13 @@ impl Job<'_> {
         protocol: &P,
         boundaries: &[SimTime],
         mut outcome: Outcome<P>,
+        samples: Vec<SampleCount>,
         engine: EngineFigures,
     ) -> PointResult {
         let kinds = protocol.kinds();
         let starts: Vec<SimTime> = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied()).collect();
         let detection = self.detection(&outcome.lives, std::mem::take(&mut outcome.judgements));
-        let population_over_time = self.population_over_time(&starts, &outcome.lives, &[]);
+        let population_over_time = self.population_over_time(&starts, &outcome.lives, &samples);
         let state_bytes = outcome.states.iter().map(|(_, state)| protocol.state_bytes(state) as u64).sum();
         let timeline: Vec<TimelineBucket> =
             starts.into_iter().zip(outcome.slices).map(|(start, traffic)| TimelineBucket { start, traffic }).collect();
@@ -260,15 +340,18 @@ impl Job<'_> {
     /// How well the verdicts of the run fit those who came and went; `None` if verdicts were not recorded.
     fn detection(&self, lives: &[LifeEvent], judgements: Vec<Judgement>) -> Option<Detection> {
         let settings = &self.settings;
-        let adaptive = AdaptiveHeartbeat { base_interval: self.scenario.heartbeat.interval };
+        let name = match detection_of(self.scenario, self.point)?.detector {
+            Detector::Timeout { .. } => "timeout",
+            Detector::Phi { .. } => "phi",
+        };
         let truth = Truth {
             population: settings.population,
             measured: settings.measured.clone(),
             end: settings.end,
-            patience: NodeType::ALL.map(|node_type| adaptive.calculate_interval(node_type) * PATIENCE_INTERVALS),
+            patience: patience(self.scenario, self.point)?,
             lives,
         };
-        settings.judgements.then(|| Detection::of(DETECTOR, &truth, judgements))
+        Some(Detection::of(name, &truth, judgements))
     }
 
     /// The nodes that were up, with what trackers counted; `None` if all were all the time and nobody counted.
@@ -297,6 +380,20 @@ mod tests {
             measure: SimSpan::from_millis(measure),
         };
         boundaries(&point, SimSpan::from_millis(width)).iter().map(|time| time.as_nanos() / 1_000_000).collect()
+    }
+
+    #[test]
+    fn patience_follows_the_interval_of_each_type() {
+        let patience = |approach: &str, detection: &str| {
+            let text = format!("name = \"a\"\nnodes = \"1K\"\napproaches = \"{approach}\"\n{detection}");
+            let scenario = super::super::parse("a.toml", &text, &[]).unwrap_or_else(|error| panic!("{error}"));
+            patience(&scenario, &scenario.points[0]).map(|spans| spans.map(|span| span.as_nanos() / 1_000_000_000))
+        };
+        assert_eq!(patience("hierarchical", ""), None);
+        assert_eq!(patience("hierarchical", "[detection]\nmissed = 2"), Some([120, 240, 1_200, 2_400]));
+        assert_eq!(patience("sampled", "[detection]"), Some([150, 300, 1_500, 3_000]));
+        assert_eq!(patience("flat-gossip", "[detection]"), Some([150; 4]));
+        assert_eq!(patience("gossip", "[detection]\npatience = \"7s\""), Some([7; 4]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::{Approach, FaultsSpec, LatencySpec, Scenario, TierLinks};
 use crate::contract::NodeType;
 use crate::engine::faults::{Between, Churn, NodeSet, Outage};
 use crate::engine::{Capacity, Distribution, Jitter};
+use crate::protocols::detector::Detector;
 
 /// Changes when the text below changes its meaning.
 const VERSION: u32 = 1;
@@ -47,14 +48,22 @@ fn text(scenario: &Scenario) -> String {
     }
     faults(&scenario.faults, &mut lines);
     lines.push(format!("heartbeat {} {}", scenario.heartbeat.interval.as_nanos(), scenario.heartbeat.size));
+    if let Some(detection) = &scenario.detection {
+        let patience = detection.patience.map_or("-".to_owned(), |patience| patience.as_nanos().to_string());
+        lines.push(match detection.detector {
+            Detector::Timeout { missed } => format!("detection timeout {missed} {patience}"),
+            Detector::Phi { threshold } => format!("detection phi {} {patience}", bits(threshold)),
+        });
+    }
     lines.push(format!("timeline {}", scenario.timeline.as_nanos()));
+    let judged = scenario.detection.is_some();
     for point in &scenario.points {
         let counts = NodeType::ALL.map(|node_type| point.population.count(node_type).to_string()).join(" ");
         let (warmup, measure) = (point.warmup.as_nanos(), point.measure.as_nanos());
         let name = point.approach.name();
         let nearby = point.nearby.map_or(String::new(), |share| format!(" nearby {}", bits(share)));
-        lines
-            .push(format!("point {name} {} nodes {counts} times {warmup} {measure}{nearby}", options(&point.approach)));
+        let options = options(&point.approach, judged);
+        lines.push(format!("point {name} {options} nodes {counts} times {warmup} {measure}{nearby}"));
     }
     lines.join("\n")
 }
@@ -123,15 +132,29 @@ fn jitter_text(jitter: &Jitter) -> String {
     }
 }
 
-fn options(approach: &Approach) -> String {
+/// `judged` says whether the scenario has a detector.
+fn options(approach: &Approach, judged: bool) -> String {
     match approach {
         Approach::FullMesh { event_nodes_max } => event_nodes_max.to_string(),
         Approach::Hierarchical(tier_links) => links(tier_links),
-        Approach::Gossip { links: tier_links, fanout, seen, hops_max } => {
-            format!("{} {fanout} {seen} {hops_max}", links(tier_links))
+        Approach::Gossip { links: tier_links, fanout, seen, hops_max, track } => {
+            // Who is tracked matters only where somebody judges.
+            let track = if judged { format!(" track {}", bits(*track)) } else { String::new() };
+            format!("{} {fanout} {seen} {hops_max}{track}", links(tier_links))
         }
         Approach::FlatGossip { fanout } => fanout.to_string(),
         Approach::Ping => "-".to_owned(),
+        Approach::Sampled { trackers, rates, missed } => {
+            let mut text = trackers.to_string();
+            // Another detector takes the place of the timeout.
+            if !judged {
+                let _ = write!(text, " {missed}");
+            }
+            for rate in rates.as_slice() {
+                let _ = write!(text, " {}", bits(*rate));
+            }
+            text
+        }
     }
 }
 

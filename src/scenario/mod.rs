@@ -7,6 +7,7 @@
 pub mod build;
 mod canonical;
 mod capacity;
+mod detection;
 mod distribution;
 mod faults;
 mod files;
@@ -34,6 +35,7 @@ use crate::engine::regions::RegionTable;
 use crate::engine::{Capacity, Jitter};
 
 pub use capacity::DOCUMENTED_CAPACITY;
+pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
 
@@ -58,6 +60,7 @@ const ROOT_KEYS: &[&str] = &[
     "tiers",
     "network",
     "heartbeat",
+    "detection",
     "topology",
     "approach",
     "faults",
@@ -81,6 +84,8 @@ pub struct Scenario {
     pub heartbeat: HeartbeatSpec,
     /// What goes wrong.
     pub faults: FaultsSpec,
+    /// How nodes decide that others are down; `None` if they do not.
+    pub detection: Option<DetectionSpec>,
     /// Width of a bucket of the time series, at least 1 ms; a point has at most 100 000 of them.
     pub timeline: SimSpan,
     /// The tables that are shown to people, in the order of the file. Of all tables, which is what a file that chooses
@@ -133,7 +138,7 @@ pub struct Point {
 }
 
 /// A way of keeping a network alive.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Approach {
     /// Everyone sends heartbeats to everyone.
     FullMesh {
@@ -152,6 +157,8 @@ pub enum Approach {
         seen: u32,
         /// Hops after which a message is not passed on, 1 to 255.
         hops_max: u32,
+        /// Share of the nodes of a tier that all of it judges by rumours, where there is a detector.
+        track: f64,
     },
     /// Gossip without tiers.
     FlatGossip {
@@ -160,11 +167,20 @@ pub enum Approach {
     },
     /// Everyone pings a neighbour: the smallest workload.
     Ping,
+    /// A sample of the nodes reports to a few super nodes, who reckon how many live.
+    Sampled {
+        /// Super nodes that track, 1 to 64; not more than there are.
+        trackers: u32,
+        /// The samples that are counted.
+        rates: SampleRates,
+        /// Missed heartbeats in a row that make a tracker take a node for down, unless the scenario has a detector.
+        missed: u32,
+    },
 }
 
 impl Approach {
     /// The names in scenario and result files.
-    pub const NAMES: [&'static str; 5] = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping"];
+    pub const NAMES: [&'static str; 6] = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping", "sampled"];
 
     /// The name in scenario and result files.
     pub fn name(&self) -> &'static str {
@@ -174,6 +190,7 @@ impl Approach {
             Approach::Gossip { .. } => 2,
             Approach::FlatGossip { .. } => 3,
             Approach::Ping => 4,
+            Approach::Sampled { .. } => 5,
         };
         Approach::NAMES[index]
     }
@@ -181,7 +198,8 @@ impl Approach {
     /// Whether nodes choose whom they talk to, near or far. In a full mesh they do not.
     pub fn chooses_peers(&self) -> bool {
         match self {
-            Approach::FullMesh { .. } => false,
+            // Trackers are the same for all.
+            Approach::FullMesh { .. } | Approach::Sampled { .. } => false,
             Approach::Hierarchical(_) | Approach::Gossip { .. } | Approach::FlatGossip { .. } | Approach::Ping => true,
         }
     }
@@ -343,6 +361,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let world = faults::World::of(network.latency.as_ref());
     let faults = faults::faults(reader, &root, &world, network.loss.value.unwrap_or(0.0));
     let nearby = topology::nearby(reader, &root, network.latency.as_ref());
+    let detection = detection::detection(reader, &root);
     let before = reader.drafts.len();
     let axes = points::axes(reader, &root);
     // Parts of a damaged file are missing from the tree, and what is left need not go together.
@@ -356,6 +375,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     }
     let per_message: Vec<_> = network.per_message().into_iter().chain(faults.per_message()).collect();
     axes.check_counted(reader, &per_message);
+    axes.check_detection(reader, detection.value.flatten().is_some(), heartbeat);
     let mut scenario = Scenario {
         name: name?,
         description: description?,
@@ -364,6 +384,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
         network: network.spec()?,
         heartbeat: heartbeat?,
         faults: faults.spec?,
+        detection: detection.value?,
         timeline: axes.timeline.value?,
         tables,
         hash: String::new(),

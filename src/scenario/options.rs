@@ -1,5 +1,6 @@
 //! The `[approach.*]` tables: the options of every approach, whether or not the scenario uses it.
 
+use super::detection::{self, MISSED_MAX, SampleRates};
 use super::problem::Draft;
 use super::reader::{Field, Reader, SPAN_MAX, Section};
 use super::tree::Value;
@@ -10,12 +11,13 @@ use crate::contract::SimSpan;
 const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
 
 /// The keys of each approach, in the order of [`Approach::NAMES`].
-const KEYS: [&[&str]; 5] = [
+const KEYS: [&[&str]; 6] = [
     &["warmup", "measure", "event_nodes_max"],
     &["warmup", "measure", "full_peers", "super_parents", "light_parents"],
-    &["warmup", "measure", "full_peers", "super_parents", "light_parents", "fanout", "seen", "hops_max"],
+    &["warmup", "measure", "full_peers", "super_parents", "light_parents", "fanout", "seen", "hops_max", "track"],
     &["warmup", "measure", "fanout"],
     &["warmup", "measure"],
+    &["warmup", "measure", "trackers", "rates", "missed"],
 ];
 
 /// Options of one approach; those that it does not have keep their defaults.
@@ -30,10 +32,14 @@ pub(super) struct Options {
     pub(super) fanout: Field<u32>,
     pub(super) seen: Field<u32>,
     pub(super) hops_max: Field<u32>,
+    pub(super) track: Field<f64>,
+    pub(super) trackers: Field<u32>,
+    pub(super) rates: Field<SampleRates>,
+    pub(super) missed: Field<u32>,
 }
 
 /// The options of all approaches, in the order of [`Approach::NAMES`].
-pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 5] {
+pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 6] {
     let (root_warmup, root_measure) = (warmup(reader, root), measure(reader, root));
     let section = reader.section(root, "approach", &Approach::NAMES);
     std::array::from_fn(|index| {
@@ -49,6 +55,12 @@ pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 5] {
             fanout: count("fanout", 8, 1, 64),
             seen: count("seen", 1_024, 8, 1 << 20),
             hops_max: count("hops_max", 32, 1, 255),
+            trackers: count("trackers", 3, 1, 64),
+            missed: count("missed", 3, 1, MISSED_MAX),
+            track: reader.field(&own, "track", 1.0, |reader, value| {
+                reader.number(value, "a share from 0 to 1", |share| (0.0..=1.0).contains(&share))
+            }),
+            rates: reader.field(&own, "rates", SampleRates::default(), detection::rates),
             warmup: warmup(reader, &own).or(root_warmup),
             measure: measure(reader, &own).or(root_measure),
         }
@@ -93,9 +105,15 @@ impl Options {
                 fanout: self.fanout.value?,
                 seen: self.seen.value?,
                 hops_max: self.hops_max.value?,
+                track: self.track.value?,
             }),
             3 => Some(Approach::FlatGossip { fanout: self.fanout.value? }),
             4 => Some(Approach::Ping),
+            5 => Some(Approach::Sampled {
+                trackers: self.trackers.value?,
+                rates: self.rates.value?,
+                missed: self.missed.value?,
+            }),
             _ => None,
         }
     }

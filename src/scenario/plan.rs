@@ -4,6 +4,7 @@ mod faults;
 
 use crate::contract::NodeType;
 use crate::metrics::Method;
+use crate::protocols::detector::Detector;
 
 use super::build::{latency, method};
 use super::{Approach, Point, Scenario};
@@ -32,7 +33,7 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
     // Links take 12 bytes each: 8 at the sender and 4 at the receiver. Building takes 12 before the receiver has its
     // 4, so it takes no more. Rows of uneven length, their lengths while building, and slots take 12 per node.
     let stored = match point.approach {
-        Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(8),
+        Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(4),
         Approach::FullMesh { .. } => 0,
         Approach::Ping | Approach::FlatGossip { .. } => links(point) * 12 + nodes * 8,
         Approach::Hierarchical(_) => links(point) * 12 + nodes * 12,
@@ -40,6 +41,7 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
             let upper = u64::from(upper_nodes(point));
             links(point) * 12 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
         }
+        Approach::Sampled { .. } => links(point) * 12 + nodes * 12 + counted(scenario, point),
     };
     // Who stands where, to choose near nodes from.
     let nearby = match point.approach {
@@ -47,6 +49,7 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         Approach::Hierarchical(_) | Approach::Gossip { .. } => u64::from(upper_nodes(point)) * 4,
         _ => nodes * 4,
     };
+    let stored = stored.saturating_add(detectors(scenario, point));
     let threads = threads as u64;
     let results = scenario.points.iter().map(|point| buckets(scenario, point)).sum::<u64>() * RESULT_BYTES;
     let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES;
@@ -57,6 +60,43 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         .saturating_add(in_flight as u64)
         .saturating_add(threads.saturating_mul(per_thread))
         .saturating_add(results)
+}
+
+/// What detectors keep: who sends along each link, where the links of each node end, and of phi two averages a peer.
+fn detectors(scenario: &Scenario, point: &Point) -> u64 {
+    let averages = match scenario.detection.map(|detection| detection.detector) {
+        Some(Detector::Phi { .. }) => 8,
+        Some(Detector::Timeout { .. }) => 0,
+        // Trackers judge without as well.
+        None if matches!(point.approach, Approach::Sampled { .. }) => 0,
+        None => return 0,
+    };
+    let nodes = u64::from(point.population.total());
+    let on_links = links(point) * (4 + averages);
+    match point.approach {
+        Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(averages),
+        Approach::FullMesh { .. } => 0,
+        Approach::Ping | Approach::FlatGossip { .. } => on_links + nodes * 4,
+        Approach::Hierarchical(_) => on_links,
+        Approach::Gossip { track, .. } => {
+            let pairs = |node_type| {
+                let members = f64::from(point.population.count(node_type));
+                members * members * track
+            };
+            let pairs = pairs(NodeType::SuperNode) + pairs(NodeType::FullNode);
+            on_links.saturating_add((pairs * (4 + averages) as f64) as u64)
+        }
+        // Besides, the sample that each sender is in.
+        Approach::Sampled { .. } => on_links + links(point),
+    }
+}
+
+/// What the trackers' counts take, here and in the result.
+fn counted(scenario: &Scenario, point: &Point) -> u64 {
+    let Approach::Sampled { trackers, rates, .. } = point.approach else { return 0 };
+    let counts = (point.warmup + point.measure) / scenario.heartbeat.interval + 1;
+    // Vectors grow by doubling.
+    counts.saturating_mul(u64::from(trackers) * rates.as_slice().len() as u64 * (2 * 24 + 24 + 32))
 }
 
 /// Buckets of the time series of `point`.
@@ -84,6 +124,11 @@ fn links(point: &Point) -> u64 {
         }
         Approach::Gossip { links, .. } => {
             fulls * u64::from(links.super_parents) + lower * u64::from(links.light_parents)
+        }
+        Approach::Sampled { trackers, rates, .. } => {
+            // The sample is random: four standard deviations above its mean.
+            let mean = f64::from(point.population.total()) * rates.largest();
+            (mean + 4.0 * mean.sqrt()).min(f64::from(point.population.total())).ceil() as u64 * u64::from(trackers)
         }
     }
 }
@@ -155,7 +200,7 @@ mod tests {
         let linear = growth(100_000, &["approaches=full-mesh"]);
         assert!((9.7..=10.0).contains(&linear), "{linear}");
         let [counted, delivered] = [&delivered[..1], &delivered].map(|sets| estimate(&[sets, &["nodes=1M"]].concat()));
-        assert!(delivered > 8_000_000_000_000 && counted < 100_000_000, "{delivered}, {counted}");
+        assert!(delivered > 4_000_000_000_000 && counted < 100_000_000, "{delivered}, {counted}");
     }
 
     #[test]
@@ -190,6 +235,32 @@ mod tests {
             let with = |more: &str| estimate(&[&base[..], &[approach.as_str(), more]].concat());
             assert_eq!(with("topology.nearby=0.5") - with("seed=1"), 4 * nodes, "{approach}");
         }
+    }
+
+    #[test]
+    fn detectors_and_samples_are_counted() {
+        let growth = |sets: &[&str], more: &[&str]| estimate(&[sets, more].concat()) - estimate(sets);
+        let on = ["detection={}"];
+        let phi = ["detection={ detector = 'phi' }"];
+        let flat = ["nodes=100K", "approaches=flat-gossip"];
+        assert_eq!([growth(&flat, &on), growth(&flat, &phi)], [100_000 * (8 * 4 + 4), 100_000 * (8 * 12 + 4)]);
+        let mesh = ["approaches=full-mesh"];
+        assert_eq!([growth(&mesh, &on), growth(&mesh, &phi)], [0, 1_000 * 1_000 * 8]);
+        let counted = ["approaches=full-mesh", "nodes=1M"];
+        assert_eq!(growth(&counted, &phi), 0);
+        let tiers = ["nodes=100K", "approaches=gossip", "tiers.super=10", "tiers.full=1000"];
+        let pairs = 10 * 10 + 1_000 * 1_000;
+        let links = 1_000 * 2 + (100_000 - 1_010) * 4;
+        assert_eq!(growth(&tiers, &on), 4 * (links + pairs));
+        assert_eq!(growth(&tiers, &["detection={}", "approach.gossip.track=0.5"]), 4 * links + 2 * pairs);
+        let sampled = ["nodes=1M", "approaches=sampled"];
+        let base = estimate(&["nodes=1M"]);
+        // A tenth of the nodes sends to three trackers, instead of all to one.
+        let links = 3 * 100_000 * (12 + 4 + 1);
+        let own = estimate(&sampled) as i64 - base as i64;
+        assert!((own - (links - 1_000_000 * 12 + 1_000_000 * 4)).abs() < 1_000_000, "{own}");
+        let long = growth(&sampled, &["measure=1h", "timeline=1h"]);
+        assert!(long < growth(&sampled, &["measure=10h", "timeline=10h"]), "{long}");
     }
 
     #[test]

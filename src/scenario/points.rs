@@ -5,7 +5,7 @@ use super::problem::{Draft, Place};
 use super::quantity::{count_text, span_text};
 use super::reader::{Field, Reader, SPAN_MAX, Section};
 use super::tiers::{Tiers, tiers};
-use super::{Approach, Point};
+use super::{Approach, HeartbeatSpec, Point};
 use crate::contract::{NodeType, Population, SimSpan};
 
 /// The largest network: node numbers have 32 bits.
@@ -16,6 +16,10 @@ const SIZES_MAX: usize = 64;
 /// Buckets of a point's timeline: bounds what a result holds.
 const BUCKETS_MAX: u64 = 100_000;
 const TIMELINE_MIN: SimSpan = SimSpan::from_millis(1);
+/// Shortest interval of heartbeats by which nodes are judged, and longest time of such a run: what
+/// [`CoarseTime`](crate::contract::CoarseTime) can tell apart.
+const WATCHED_INTERVAL_MIN: SimSpan = SimSpan::from_millis(10);
+const WATCHED_TIME_MAX: SimSpan = SimSpan::from_secs(52 * 86_400);
 
 /// A number of nodes and where it is written.
 #[derive(Clone, Copy, Debug)]
@@ -45,7 +49,7 @@ pub(super) struct Axes {
     approaches: Vec<(usize, Place)>,
     pub(super) timeline: Field<SimSpan>,
     tiers: Tiers,
-    options: [Options; 5],
+    options: [Options; 6],
 }
 
 /// Reads everything that the points are made of.
@@ -116,7 +120,7 @@ impl Axes {
                 };
                 let Some(population) = population else { continue };
                 if is_tiered(index) {
-                    check_links(reader, options, population, *size);
+                    check_links(reader, options, index, population, *size);
                 }
                 if has_fanout(index) {
                     check_fanout(reader, options.fanout, index, *size);
@@ -156,6 +160,40 @@ impl Axes {
             draft.help(format!("warm-up and measurement together may have {} buckets", count_text(BUCKETS_MAX))),
         );
         None
+    }
+
+    /// Refuses options that have no meaning with a detector, or without; and times that detectors cannot tell apart.
+    pub(super) fn check_detection(&self, reader: &mut Reader, has_detector: bool, heartbeat: Option<HeartbeatSpec>) {
+        if let (Some(at), false) = (self.options[GOSSIP].track.at, has_detector) {
+            let draft = Draft::new(at, "`track` has no meaning without a detector", "remove it, or add [detection]");
+            reader.report(draft.help("it says of which nodes rumours are tracked, so that others can judge them"));
+        }
+        if let (Some(at), true) = (self.options[SAMPLED].missed.at, has_detector) {
+            let draft = Draft::new(at, "`missed` has no meaning beside [detection]", "remove it");
+            reader.report(draft.help("where there is a table [detection], trackers judge by it as all others do"));
+        }
+        let sampled = self.approaches.iter().find(|(index, _)| *index == SAMPLED);
+        if !has_detector && sampled.is_none() {
+            return;
+        }
+        let too_fast = heartbeat.filter(|heartbeat| heartbeat.interval < WATCHED_INTERVAL_MIN);
+        if let (Some(heartbeat), Some(at)) = (too_fast, self.approaches.first().map(|(_, at)| *at)) {
+            let at = sampled.map_or(at, |(_, at)| *at);
+            let title = format!("heartbeats every {} are too fast to judge nodes by", span_text(heartbeat.interval));
+            let label = format!("write heartbeat.interval = \"{}\" or more", span_text(WATCHED_INTERVAL_MIN));
+            reader
+                .report(Draft::new(at, title, label).help("nodes keep to within a millisecond when they heard others"));
+        }
+        for &(index, at) in self.approaches.iter().filter(|(index, _)| has_detector || *index == SAMPLED) {
+            let options = &self.options[index];
+            let (Some(warmup), Some(measure)) = (options.warmup.value, options.measure.value) else { continue };
+            if warmup + measure > WATCHED_TIME_MAX {
+                let title = format!("{} runs for longer than nodes can keep times", Approach::NAMES[index]);
+                let at = options.measure.at.or(options.warmup.at).unwrap_or(at);
+                let label = format!("measure for at most {} with the warm-up", span_text(WATCHED_TIME_MAX));
+                reader.report(Draft::new(at, title, label));
+            }
+        }
     }
 
     /// Refuses each of `features` in full meshes that are counted rather than run; one problem, however many sizes.
@@ -200,23 +238,26 @@ fn with_shares(points: &[Point], nearby: &[f64]) -> Vec<Point> {
 }
 
 const FULL_MESH: usize = 0;
+const GOSSIP: usize = 2;
+const SAMPLED: usize = 5;
 
 /// Whether approach `index` has tiers; the others are flat.
 fn is_tiered(index: usize) -> bool {
-    matches!(Approach::NAMES[index], "hierarchical" | "gossip")
+    matches!(Approach::NAMES[index], "hierarchical" | "gossip" | "sampled")
 }
 
 fn has_fanout(index: usize) -> bool {
     matches!(Approach::NAMES[index], "gossip" | "flat-gossip")
 }
 
-/// A node cannot have more parents than there are nodes in the tier above.
-fn check_links(reader: &mut Reader, options: &Options, population: Population, size: Size) {
-    let rules = [
+/// A node cannot have more parents, or trackers, than there are nodes in the tier above.
+fn check_links(reader: &mut Reader, options: &Options, index: usize, population: Population, size: Size) {
+    let parents = [
         ("super_parents", options.super_parents, NodeType::SuperNode),
         ("light_parents", options.light_parents, NodeType::FullNode),
     ];
-    for (key, parents, above) in rules {
+    let trackers = [("trackers", options.trackers, NodeType::SuperNode)];
+    for &(key, parents, above) in if index == SAMPLED { &trackers[..] } else { &parents } {
         let count = population.count(above);
         let Some(wanted) = parents.value.filter(|wanted| *wanted > count) else { continue };
         let title = format!(

@@ -67,8 +67,8 @@ fn each_tier_sends_what_it_should() {
     assert_eq!(hierarchy.kinds(), ["heartbeat", "digest"]);
 }
 
-fn at(secs: u64) -> CoarseTime {
-    (SimTime::ZERO + SimSpan::from_secs(secs)).into()
+fn at(secs: u64) -> SimTime {
+    SimTime::ZERO + SimSpan::from_secs(secs)
 }
 
 #[test]
@@ -91,8 +91,8 @@ fn a_digest_tells_which_children_live() {
     };
     assert_eq!(bitmap_at(&mut state, 10), [0; 0], "nobody was heard yet");
     // Heard at 100 s: light child 3 is alive up to 1000 s, and the first mobile child up to 1900 s.
-    state.heard[lights.start + 3] = at(100);
-    state.heard[mobiles.start] = at(100);
+    state.links.note(lights.start + 3, at(100));
+    state.links.note(mobiles.start, at(100));
     assert_eq!(bitmap_at(&mut state, 101), [3, lights.len()]);
     assert_eq!(bitmap_at(&mut state, 1_000), [3, lights.len()]);
     assert_eq!(bitmap_at(&mut state, 1_001), [lights.len()]);
@@ -106,7 +106,7 @@ fn super_nodes_keep_what_digests_report_and_reject_what_is_none() {
     let mut state = hierarchy.state(Nodes::all(population()));
     let full = 6;
     let children = hierarchy.incoming.slots(full, NodeType::LightNode);
-    state.heard[children].fill(at(90));
+    children.for_each(|slot| state.links.note(slot, at(90)));
     let sent = fire(&hierarchy, &mut state, full, 100);
     let (to, message, payload) = sent.sent[0].clone();
     deliver(&hierarchy, &mut state, full, &sent);
@@ -114,7 +114,7 @@ fn super_nodes_keep_what_digests_report_and_reject_what_is_none() {
     for link in hierarchy.graph.links(full).iter().take(2) {
         assert!(hierarchy.incoming.slots(link.peer, NodeType::FullNode).contains(&(link.slot as usize)));
         assert_eq!(state.alive[link.slot as usize], lights);
-        assert_eq!(state.heard[link.slot as usize], at(100));
+        assert_eq!(state.heard()[link.slot as usize], at(100).into());
     }
     let supers = hierarchy.population.range(NodeType::SuperNode);
     let slots: usize = supers.map(|node| hierarchy.incoming.all(node).len()).sum();
@@ -221,4 +221,178 @@ fn fingerprints_tell_messages_apart_but_not_slots() {
     prints.sort_unstable();
     prints.dedup();
     assert_eq!(prints.len(), 8);
+}
+
+const TIMEOUT: Detector = Detector::Timeout { missed: 2 };
+
+/// What the node `id` judges when its timer fires after `secs` seconds.
+fn judged(hierarchy: &Hierarchy, state: &mut HierarchyState, id: NodeId, secs: u64) -> Vec<(NodeId, Verdict)> {
+    fire(hierarchy, state, id, secs).judged
+}
+
+/// What `to` judges when it gets what `from` sent to it.
+fn judged_at(
+    hierarchy: &Hierarchy,
+    state: &mut HierarchyState,
+    (from, to): (NodeId, NodeId),
+    sent: &Recorder<Hierarchy>,
+) -> Vec<(NodeId, Verdict)> {
+    let here = Nodes::all(hierarchy.population).here(to as usize);
+    let mut fx = Recorder::new(here, sent.now);
+    for (_, message, payload) in sent.sent.iter().filter(|(peer, ..)| *peer == to) {
+        hierarchy.handle_message(state, here, from, *message, payload, &mut fx);
+    }
+    fx.judged
+}
+
+fn down(peers: impl IntoIterator<Item = NodeId>) -> Vec<(NodeId, Verdict)> {
+    peers.into_iter().map(|peer| (peer, Verdict::Down)).collect()
+}
+
+#[test]
+fn every_type_of_peer_is_judged_by_its_own_interval() {
+    let hierarchy = mesh(population()).with_detector(TIMEOUT, &NodeSampler::new(1.0));
+    let mut state = hierarchy.state(Nodes::all(population()));
+    let sends_to = |node: NodeId, to| hierarchy.graph.links(node).iter().any(|link| link.peer == to);
+    let senders = |to, node_type| population().range(node_type).filter(move |&node| sends_to(node, to));
+    // A super node: others like it are silent for longer than 75 s, full nodes for longer than 150 s.
+    assert_eq!(judged(&hierarchy, &mut state, 0, 74), []);
+    assert_eq!(judged(&hierarchy, &mut state, 0, 76), down([1, 2]));
+    assert_eq!(judged(&hierarchy, &mut state, 0, 149), []);
+    assert_eq!(judged(&hierarchy, &mut state, 0, 151), down(senders(0, NodeType::FullNode)));
+    // A full node: peers for 150 s, light children for 750 s, mobile ones for 1500 s.
+    let full = 6;
+    assert_eq!(judged(&hierarchy, &mut state, full, 151), down(senders(full, NodeType::FullNode)));
+    assert_eq!(judged(&hierarchy, &mut state, full, 749), []);
+    assert_eq!(judged(&hierarchy, &mut state, full, 751), down(senders(full, NodeType::LightNode)));
+    assert_eq!(judged(&hierarchy, &mut state, full, 1_501), down(senders(full, NodeType::MobileNode)));
+    // Light nodes judge nobody.
+    assert_eq!(judged(&hierarchy, &mut state, 20, 9_000), []);
+    // A heartbeat and a digest bring their senders back.
+    let beat = fire(&hierarchy, &mut state, 1, 9_000);
+    assert_eq!(judged_at(&hierarchy, &mut state, (1, 0), &beat), [(1, Verdict::Up)]);
+    let parent = hierarchy.graph.links(full)[0].peer;
+    let digest = fire(&hierarchy, &mut state, full, 9_001);
+    let verdict = judged_at(&hierarchy, &mut state, (full, parent), &digest);
+    assert_eq!(verdict, if parent == 0 { vec![(full, Verdict::Up)] } else { vec![] });
+}
+
+#[test]
+fn digests_tell_whom_the_detector_takes_for_up() {
+    let hierarchy = mesh(population()).with_detector(TIMEOUT, &NodeSampler::new(1.0));
+    let mut state = hierarchy.state(Nodes::all(population()));
+    let full = 6;
+    let children = |node_type| hierarchy.incoming.slots(full, node_type).len() as u32;
+    let alive_at = |state: &mut HierarchyState, secs| {
+        let fx = fire(&hierarchy, state, full, secs);
+        let Ok(WireMessage::Digest(digest)) = WireMessage::decode(&fx.sent[0].2) else { panic!("no digest first") };
+        digest.alive
+    };
+    let (lights, mobiles) = (children(NodeType::LightNode), children(NodeType::MobileNode));
+    assert_eq!(alive_at(&mut state, 740), lights + mobiles);
+    assert_eq!(alive_at(&mut state, 760), mobiles);
+    assert_eq!(alive_at(&mut state, 1_510), 0);
+}
+
+/// What the node `id` sends when it leaves after `secs` seconds.
+fn leave(hierarchy: &Hierarchy, state: &mut HierarchyState, id: NodeId, secs: u64) -> Recorder<Hierarchy> {
+    let here = Nodes::all(hierarchy.population).here(id as usize);
+    let mut fx = Recorder::new(here, at(secs));
+    hierarchy.handle_leave(state, here, &mut fx);
+    fx
+}
+
+#[test]
+fn who_leaves_says_so_along_its_links_and_is_forgotten_when_it_joins() {
+    let hierarchy = mesh(population()).with_detector(TIMEOUT, &NodeSampler::new(1.0));
+    let mut state = hierarchy.state(Nodes::all(population()));
+    for id in [1, 6, 20, 60] {
+        let sent = leave(&hierarchy, &mut state, id, 30);
+        let to: Vec<_> = sent.sent.iter().map(|(to, ..)| *to).collect();
+        assert!(to.iter().eq(hierarchy.graph.links(id).iter().map(|link| &link.peer)), "node {id}");
+        for (to, message, _) in &sent.sent {
+            assert_eq!((hierarchy.kind(message), hierarchy.wire_len(message, 0)), (2, 100));
+            assert_eq!(judged_at(&hierarchy, &mut state, (id, *to), &sent), down([id]));
+            assert_eq!(judged_at(&hierarchy, &mut state, (id, *to), &sent), []);
+        }
+    }
+    assert_eq!(hierarchy.kinds(), ["heartbeat", "digest", "leave"]);
+    let here = Nodes::all(population()).here(0);
+    let mut fx = Recorder::new(here, at(1_000));
+    hierarchy.handle_join(&mut state, here, &mut fx);
+    assert!(fx.judged.is_empty() && fx.timers[0].0 < SimSpan::from_secs(30));
+    assert!(hierarchy.incoming.all(0).all(|slot| state.alive[slot] == 0 && state.heard()[slot] == at(1_000).into()));
+    assert_eq!(judged(&hierarchy, &mut state, 0, 1_076), down([1, 2]));
+    // Without leaves, as without anything else of this, nobody says anything.
+    assert!(leave(&mesh(population()), &mut state, 1, 30).sent.is_empty());
+}
+
+#[test]
+fn rumours_tell_who_of_the_tier_lives_and_who_leaves() {
+    for (rate, judges) in [(1.0, true), (0.0, false)] {
+        let hierarchy = gossip(population()).with_detector(TIMEOUT, &NodeSampler::new(rate));
+        let mut state = hierarchy.state(Nodes::all(population()));
+        let only = |verdicts: Vec<(NodeId, Verdict)>| if judges { verdicts } else { Vec::new() };
+        let here = Nodes::all(population()).here(5);
+        let rumour = |state: &mut HierarchyState, message, secs| {
+            let mut fx = Recorder::new(here, at(secs));
+            hierarchy.handle_message(state, here, 4, message, &[], &mut fx);
+            (fx.judged, fx.sent)
+        };
+        let lives = |beat| HierarchyMessage::Rumour { hops: 1, beat, origin: 7 };
+        let parting = |hops| HierarchyMessage::Parting { hops, beat: 9, origin: 7 };
+        assert_eq!(rumour(&mut state, lives(1), 60).0, []);
+        let silent = (3..11).filter(|&node| node != 5 && node != 7);
+        let mut verdicts = judged(&hierarchy, &mut state, 5, 151);
+        // Children are judged along their links, whatever is tracked.
+        verdicts.retain(|(peer, _)| *peer < 11);
+        assert_eq!(verdicts, only(down(silent)));
+        assert_eq!(judged(&hierarchy, &mut state, 5, 211), only(down([7])));
+        assert_eq!(rumour(&mut state, lives(1), 212).0, [], "no news");
+        assert_eq!(rumour(&mut state, lives(2), 213).0, only(vec![(7, Verdict::Up)]));
+        let (verdicts, sent) = rumour(&mut state, parting(1), 220);
+        assert_eq!(verdicts, only(down([7])));
+        assert!(sent.len() == 5 && sent.iter().all(|(to, message, _)| (3..11).contains(to) && *message == parting(2)));
+        let again = rumour(&mut state, parting(3), 221);
+        assert!(again.0.is_empty() && again.1.is_empty(), "it is no news any more");
+        // Its own leave goes to its parents and, as a rumour, to its tier.
+        let sent = leave(&hierarchy, &mut state, 5, 240);
+        assert!(sent.judged.is_empty() && sent.sent.len() == 2 + 5);
+        assert!(sent.sent.iter().all(|(_, message, _)| hierarchy.kind(message) == 3));
+        let own = HierarchyMessage::Parting { hops: 1, beat: 4, origin: 5 };
+        assert!(sent.sent[2..].iter().all(|(_, message, _)| *message == own));
+        // Fresh, it takes all for up and has seen nothing.
+        let mut fx = Recorder::new(here, at(300));
+        hierarchy.handle_join(&mut state, here, &mut fx);
+        assert_eq!(rumour(&mut state, lives(2), 301).1.len(), 5);
+        assert_eq!(hierarchy.kinds(), ["heartbeat", "digest", "rumour", "leave"]);
+    }
+}
+
+#[test]
+fn detectors_take_the_memory_that_they_say_for_every_layout() {
+    let counts = [3u32, 8, 40, 10];
+    let links = 3 * 2 + 8 * (2 + 4) + 50 * 3;
+    for log2 in 0..3 {
+        let nodes = (0..1 << log2).map(|partition| Nodes::partition(population(), partition, log2));
+        let bytes = |hierarchy: &Hierarchy| -> usize {
+            nodes.clone().map(|nodes| hierarchy.state_bytes(&hierarchy.state(nodes))).sum()
+        };
+        let everyone = NodeSampler::new(1.0);
+        let mesh = || Hierarchy::new(DEGREES.graph(population(), log2, 1), ADAPTIVE, 100);
+        let plain = bytes(&mesh());
+        assert_eq!(bytes(&mesh().with_leaves()), plain);
+        assert_eq!(bytes(&mesh().with_detector(TIMEOUT, &everyone)) - plain, 4 * links);
+        let phi = Detector::Phi { threshold: 8.0 };
+        assert_eq!(bytes(&mesh().with_detector(phi, &everyone)) - plain, (4 + 8) * links);
+        let gossip = || {
+            let graph = TierDegrees { mesh: false, ..DEGREES }.graph(population(), log2, 1);
+            Hierarchy::with_gossip(graph, ADAPTIVE, 100, GossipEngine::new(5, 3), 16)
+        };
+        let (pairs, links) = (3 * 3 + 8 * 8, 8 * 2 + 50 * 3);
+        assert_eq!(bytes(&gossip().with_detector(TIMEOUT, &everyone)) - bytes(&gossip()), 4 * links + 4 * pairs);
+        let shared = gossip().with_detector(TIMEOUT, &everyone).bytes() - gossip().bytes();
+        assert_eq!(shared, 8 * (counts[0] + counts[1]) as usize);
+    }
+    assert_eq!(size_of::<HierarchyMessage>(), 8);
 }

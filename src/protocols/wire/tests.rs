@@ -52,13 +52,15 @@ proptest! {
     ) {
         check_round_trip(WireMessage::Heartbeat { sender: id, beat }, padding)?;
         check_round_trip(WireMessage::Rumour { origin: id, beat, hops }, padding)?;
+        check_round_trip(WireMessage::Leave { sender: id, beat }, padding)?;
+        check_round_trip(WireMessage::Parting { origin: id, beat, hops }, padding)?;
         let (bitmap, alive) = bitmap(children, &random);
         let digest = Digest { sender: id, beat, children, alive, first: 0, bitmap: &bitmap };
         check_round_trip(WireMessage::Digest(digest), padding)?;
     }
 
     #[test]
-    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0u8..5, plain: bool) {
+    fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 0u8..7, plain: bool) {
         let _ = WireMessage::decode(&bytes);
         // Get past the first checks.
         if plain && bytes.len() > 48 {
@@ -85,7 +87,16 @@ fn the_bytes_are_those_of_the_tables() {
     assert_eq!((rumour[1], rumour[2], &rumour[34..]), (3, 7, &[1, 0, 3][..]));
     let heartbeat = encoded(&WireMessage::Heartbeat { sender: 7, beat: 1 });
     assert_eq!((heartbeat[1], heartbeat.len()), (1, HEARTBEAT_LEN));
-    const { assert!(HEARTBEAT_LEN <= 48 && RUMOUR_LEN <= 48, "the smallest size that a scenario can ask for") }
+    let parting = encoded(&WireMessage::Parting { origin: 7, beat: 1, hops: 3 });
+    assert_eq!((parting[1], &parting[2..]), (5, &rumour[2..]));
+    let leave = encoded(&WireMessage::Leave { sender: 7, beat: 1 });
+    assert_eq!((leave[1], &leave[2..], leave.len()), (4, &heartbeat[2..], LEAVE_LEN));
+    const {
+        assert!(
+            HEARTBEAT_LEN <= 48 && RUMOUR_LEN <= 48 && LEAVE_LEN <= 48,
+            "the smallest size that a scenario can ask for"
+        )
+    }
 }
 
 #[test]
@@ -114,7 +125,7 @@ fn check_refused(change: impl Fn(&mut Vec<u8>), error: WireError) {
 fn what_is_not_a_message_of_this_version_is_refused() {
     check_refused(|bytes| bytes[0] = 2, WireError::Version(2));
     check_refused(|bytes| bytes[1] = 0, WireError::Kind(0));
-    check_refused(|bytes| bytes[1] = 4, WireError::Kind(4));
+    check_refused(|bytes| bytes[1] = 6, WireError::Kind(6));
     check_refused(|bytes| bytes[33] = 1, WireError::Id);
     check_refused(|bytes| bytes[36] = 17, WireError::Short { expected: 51, found: 50 });
     check_refused(|bytes| bytes[40] = 7, WireError::Bitmap { children: 11, alive: 7 });
