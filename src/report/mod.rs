@@ -6,6 +6,7 @@
 mod bandwidth;
 mod chart;
 mod latency;
+mod links;
 mod load;
 mod messages;
 mod notes;
@@ -22,6 +23,7 @@ use crate::metrics::PointResult;
 pub use bandwidth::{bandwidth_csv, bandwidth_table};
 pub use chart::network_load_svg;
 pub use latency::latency_csv;
+pub use links::links_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
 pub use summary::{
@@ -47,7 +49,8 @@ pub struct RunReport<'a> {
     pub points: &'a [PointResult],
 }
 
-/// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw.
+/// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw, the
+/// sheet of links when there are regions.
 pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
     let mut files = vec![
         ("messages.csv", messages_csv(report)),
@@ -56,6 +59,7 @@ pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("latency.csv", latency_csv(report)),
         ("summary.json", summary_json(report)),
     ];
+    files.extend(links_csv(report).map(|csv| ("links.csv", csv)));
     files.extend(network_load_svg(report).map(|svg| ("network-load.svg", svg)));
     files
 }

@@ -60,6 +60,7 @@ fn empty(approach: &str, population: Population) -> PointResult {
         measured: Traffic::new(2),
         timeline: Vec::new(),
         delays: Vec::new(),
+        links: None,
         bandwidth: [None; 4],
         in_flight: 0,
         digest: 0xab,

@@ -4,7 +4,9 @@ use crate::contract::{Domain, NodeId, Placement, Population, Protocol, RandomKey
 use crate::engine::{
     Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
 };
-use crate::metrics::{EngineFigures, Method, PointResult, TimelineBucket, Traffic, peak_memory, reset_peak_memory};
+use crate::metrics::{
+    EngineFigures, LinkDelays, Links, Method, PointResult, TimelineBucket, Traffic, peak_memory, reset_peak_memory,
+};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::full_mesh::FullMesh;
 use crate::protocols::gossip::GossipEngine;
@@ -123,6 +125,16 @@ pub fn latency(spec: &LatencySpec, seed: u64) -> Latency {
     }
 }
 
+/// What was recorded by pair of regions, with their names and the table behind them.
+fn links(spec: &LatencySpec, delays: Vec<LinkDelays>) -> Option<Links> {
+    match spec {
+        LatencySpec::Regions { table, .. } if !delays.is_empty() => {
+            Some(Links { regions: table.regions.clone(), table: table.delays().to_vec(), delays })
+        }
+        _ => None,
+    }
+}
+
 /// Where slices of time begin: buckets of `width` from the start and, anew, from the end of the warm-up.
 fn boundaries(point: &Point, width: SimSpan) -> Vec<SimTime> {
     let warm = SimTime::ZERO + point.warmup;
@@ -200,6 +212,7 @@ impl Job<'_> {
             measured,
             timeline,
             delays: outcome.delays,
+            links: links(&self.scenario.network.latency, outcome.links),
             bandwidth: outcome.bandwidth,
             in_flight: outcome.in_flight,
             digest: outcome.digest,
