@@ -237,6 +237,10 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         {
             // Not `saturating_record`, which clamps to the range of the histogram instead of growing it.
             delays.record(delay).expect("a histogram that grows takes every delay");
+            if let Some(placement) = shared.network.placement() {
+                let pair = placement.region_of(self.here.id) * placement.regions() + placement.region_of(to);
+                self.tally.links[pair].record(delay);
+            }
         }
         Some(delay)
     }

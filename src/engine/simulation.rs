@@ -18,7 +18,7 @@ use super::probe::Probe;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
 use crate::contract::{Domain, NodeType, Nodes, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
-use crate::metrics::{Bandwidth, Judgement, LifeEvent, Spread, Traffic};
+use crate::metrics::{Bandwidth, Judgement, LifeEvent, LinkDelays, Spread, Traffic};
 
 /// A window with fewer events per thread than this is handled by one thread: handing it out would take longer.
 const PARALLEL_EVENTS_MIN: u64 = 128;
@@ -149,6 +149,8 @@ pub struct Outcome<P: Protocol, O = ()> {
     pub slices: Vec<Traffic>,
     /// One-way delays of messages sent in the measured span, in nanoseconds, by kind; empty if not recorded.
     pub delays: Vec<Histogram<u64>>,
+    /// The same delays by region of sender and receiver, row by row; empty if nodes stand in no regions.
+    pub links: Vec<LinkDelays>,
     /// Wire bytes per node in the measured span, by type; `None` for types without nodes, or if not metered.
     pub bandwidth: [Option<Bandwidth>; 4],
     /// Hash of all that was delivered: order-independent across nodes, ordered within one.
@@ -239,10 +241,11 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         let mut built: Vec<Option<Partition<P>>> =
             pool.install(|| (0..partitions).into_par_iter().map(|partition| Some(build(partition))).collect());
         let ahead = network.largest_delay().map_or(u64::MAX, |delay| delay.as_nanos() / windows.length() + 1);
+        let regions = network.placement().map_or(0, Placement::regions);
         let lanes = (0..threads)
             .map(|lane| {
                 let own = (lane..partitions).step_by(threads).filter_map(|partition| built[partition].take()).collect();
-                Mutex::new(Lane::new(own, partitions_log2, windows, ahead, Tally::new(kinds, settings.delays)))
+                Mutex::new(Lane::new(own, partitions_log2, windows, ahead, Tally::new(kinds, settings.delays, regions)))
             })
             .collect();
         Simulation { run: Run { shared, settings, lanes, partitions }, pool }
@@ -413,15 +416,17 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let mut states: Vec<Option<(Nodes, P::State)>> = (0..self.partitions).map(|_| None).collect();
         let (mut slices, mut delays, mut probes) = (Vec::<Traffic>::new(), Vec::<Histogram<u64>>::new(), Vec::new());
         let (mut lives, mut judgements) = (Vec::<LifeEvent>::new(), Vec::<Judgement>::new());
+        let mut links = Vec::<LinkDelays>::new();
         for (number, lane) in all.into_iter().enumerate() {
             for (place, partition) in lane.partitions.into_iter().enumerate() {
                 lives.extend(partition.living.map(|living| living.into_log()).unwrap_or_default());
                 states[place * lanes + number] = Some((partition.nodes, partition.state));
             }
             judgements.extend(lane.core.judgements);
-            let (lane_slices, lane_delays) = lane.core.tally.into_results();
+            let (lane_slices, lane_delays, lane_links) = lane.core.tally.into_results();
             merge(&mut slices, lane_slices, |sum, more| *sum += &more);
             merge(&mut delays, lane_delays, |sum, more| sum.add(more).expect("histograms that grow can be added"));
+            merge(&mut links, lane_links, |sum, more| sum.add(&more));
             probes.push(lane.core.probe);
         }
         lives.par_sort_unstable();
@@ -429,6 +434,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         Outcome {
             slices,
             delays,
+            links,
             bandwidth,
             digest,
             events,

@@ -3,7 +3,7 @@
 use hdrhistogram::Histogram;
 
 use crate::contract::NodeType;
-use crate::metrics::{Count, Flow, Traffic};
+use crate::metrics::{Count, Flow, LinkDelays, Traffic};
 
 /// Most message kinds of a protocol; a power of two, so that a masked index needs no check.
 pub(super) const KINDS_MAX: usize = 16;
@@ -26,6 +26,8 @@ pub(super) struct Tally {
     /// one lane puts in what another takes out.
     pub(super) queued: [i64; KINDS_MAX],
     pub(super) delays: Vec<Histogram<u64>>,
+    /// Delays by region, row by row: from, then to. Empty if not recorded.
+    pub(super) links: Vec<LinkDelays>,
     /// Deliveries and timer firings.
     pub(super) events: u64,
     /// Wire bytes of counted broadcasts in the measured span: every other node received them.
@@ -46,7 +48,8 @@ pub(super) const fn row(slice: usize, flow: Flow, node_type: NodeType) -> usize 
 }
 
 impl Tally {
-    pub(super) fn new(kinds: usize, with_delays: bool) -> Self {
+    /// Counters of `kinds` kinds of messages. With `with_delays`, delays are recorded, also by pair of `regions`.
+    pub(super) fn new(kinds: usize, with_delays: bool, regions: usize) -> Self {
         let histogram = || Histogram::new(3).expect("three significant digits are allowed");
         Tally {
             kinds,
@@ -55,6 +58,7 @@ impl Tally {
             settled: [KindTotals::default(); KINDS_MAX],
             queued: [0; KINDS_MAX],
             delays: if with_delays { (0..kinds).map(|_| histogram()).collect() } else { Vec::new() },
+            links: if with_delays { vec![LinkDelays::default(); regions * regions] } else { Vec::new() },
             events: 0,
             broadcast_bytes: 0,
         }
@@ -95,10 +99,10 @@ impl Tally {
         totals
     }
 
-    /// The slices in order and the delays, when the run has ended.
-    pub(super) fn into_results(mut self) -> (Vec<Traffic>, Vec<Histogram<u64>>) {
+    /// The slices in order, the delays, and those by region, when the run has ended.
+    pub(super) fn into_results(mut self) -> (Vec<Traffic>, Vec<Histogram<u64>>, Vec<LinkDelays>) {
         self.close_slice();
-        (self.closed, self.delays)
+        (self.closed, self.delays, self.links)
     }
 }
 

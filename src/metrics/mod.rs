@@ -1,6 +1,7 @@
 //! What a run measures: traffic by kind, node type and direction, its spread over nodes, delays, and the result.
 
 mod detection;
+mod links;
 mod lives;
 mod memory;
 mod population;
@@ -9,6 +10,7 @@ mod spread;
 mod traffic;
 
 pub use detection::{Detection, FailureGroup, FailureKind, Stage, StageFigures, Times, Truth, WrongVerdicts};
+pub use links::{LinkDelays, Links};
 pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
 pub use memory::{available_memory, peak_memory, reset_peak_memory};
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-use super::{Bandwidth, Detection, Flow, PopulationOverTime, Traffic};
+use super::{Bandwidth, Detection, Flow, Links, PopulationOverTime, Traffic};
 use crate::contract::{NodeType, Population, SimSpan, SimTime};
 
 /// How a number was obtained.
@@ -64,6 +64,9 @@ pub struct PointResult {
     /// One-way delays of the messages sent in the measured span, in nanoseconds, by kind. Empty where messages
     /// were counted.
     pub delays: Vec<Histogram<u64>>,
+    /// Delays of the same messages by region of sender and receiver; `None` where nodes stand in no regions, or where
+    /// messages were counted.
+    pub links: Option<Links>,
     /// Wire bytes per node over the measured span, by node type in the order of [`NodeType::ALL`]; `None` for a type
     /// without nodes.
     pub bandwidth: [Option<Bandwidth>; 4],

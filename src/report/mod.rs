@@ -8,6 +8,7 @@ mod chart;
 mod detection;
 mod drops;
 mod latency;
+mod links;
 mod load;
 mod messages;
 mod notes;
@@ -27,6 +28,7 @@ pub use chart::network_load_svg;
 pub use detection::{detection_csv, detection_table};
 pub use drops::{drops_csv, drops_table};
 pub use latency::latency_csv;
+pub use links::links_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
 pub use population::{population_csv, population_table};
@@ -54,7 +56,8 @@ pub struct RunReport<'a> {
     pub points: &'a [PointResult],
 }
 
-/// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw.
+/// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw, the
+/// sheet of links when there are regions.
 pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
     let mut files = vec![
         ("messages.csv", messages_csv(report)),
@@ -66,6 +69,7 @@ pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("drops.csv", drops_csv(report)),
         ("summary.json", summary_json(report)),
     ];
+    files.extend(links_csv(report).map(|csv| ("links.csv", csv)));
     files.extend(network_load_svg(report).map(|svg| ("network-load.svg", svg)));
     files
 }

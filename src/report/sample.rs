@@ -90,6 +90,7 @@ fn empty(approach: &str, population: Population) -> PointResult {
         measured: Traffic::new(2),
         timeline: Vec::new(),
         delays: Vec::new(),
+        links: None,
         bandwidth: [None; 4],
         detection: None,
         population_over_time: None,

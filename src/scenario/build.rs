@@ -6,8 +6,8 @@ use crate::engine::{
     Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
 };
 use crate::metrics::{
-    Detection, EngineFigures, Judgement, LifeEvent, Method, PointResult, PopulationOverTime, SampleCount,
-    TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
+    Detection, EngineFigures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult, PopulationOverTime,
+    SampleCount, TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
 };
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::detector::Detector;
@@ -205,6 +205,16 @@ fn placement(latency: &LatencySpec, seed: u64) -> Option<Placement> {
     }
 }
 
+/// What was recorded by pair of regions, with their names and the table behind them.
+fn links(spec: &LatencySpec, delays: Vec<LinkDelays>) -> Option<Links> {
+    match spec {
+        LatencySpec::Regions { table, .. } if !delays.is_empty() => {
+            Some(Links { regions: table.regions.clone(), table: table.delays().to_vec(), delays })
+        }
+        _ => None,
+    }
+}
+
 /// Where slices of time begin: buckets of `width` from the start and, anew, from the end of the warm-up.
 fn boundaries(point: &Point, width: SimSpan) -> Vec<SimTime> {
     let warm = SimTime::ZERO + point.warmup;
@@ -327,6 +337,7 @@ impl Job<'_> {
             measured,
             timeline,
             delays: outcome.delays,
+            links: links(&self.scenario.network.latency, outcome.links),
             bandwidth: outcome.bandwidth,
             detection,
             population_over_time,

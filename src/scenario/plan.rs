@@ -21,6 +21,8 @@ const MESSAGE_BYTES: u64 = 64;
 const NODE_BYTES: u64 = 48;
 /// A bucket of the time series in each thread that counts for it: 12 counts of 16 bytes for each of three kinds.
 const BUCKET_BYTES: u64 = 640;
+/// Delays between two regions: the slots of a histogram up to a second, in each thread and in each result.
+const LINK_BYTES: u64 = 16 << 10;
 /// A bucket in the result that is kept until all points have run: its counts and its lines of the CSV file.
 const RESULT_BYTES: u64 = 640 + 9 * 80;
 
@@ -51,8 +53,10 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
     };
     let stored = stored.saturating_add(detectors(scenario, point));
     let threads = threads as u64;
-    let results = scenario.points.iter().map(|point| buckets(scenario, point)).sum::<u64>() * RESULT_BYTES;
-    let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES;
+    let regions = scenario.network.latency.regions().len() as u64;
+    let links = regions * regions * LINK_BYTES;
+    let results = scenario.points.iter().map(|point| buckets(scenario, point) * RESULT_BYTES + links).sum::<u64>();
+    let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES + links;
     (PROCESS_BYTES + nodes * NODE_BYTES)
         .saturating_add(stored)
         .saturating_add(faults)
