@@ -300,7 +300,7 @@ impl Job<'_> {
             partitions: outcome.partitions,
         };
         let samples = samples(&outcome);
-        Ok(self.result(name, protocol, &boundaries, outcome, samples, figures))
+        Ok(self.result(name, protocol, &boundaries, outcome, &samples, figures))
     }
 
     fn result<P: Protocol>(
@@ -309,13 +309,13 @@ impl Job<'_> {
         protocol: &P,
         boundaries: &[SimTime],
         mut outcome: Outcome<P>,
-        samples: Vec<SampleCount>,
+        samples: &[SampleCount],
         engine: EngineFigures,
     ) -> PointResult {
         let kinds = protocol.kinds();
         let starts: Vec<SimTime> = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied()).collect();
         let detection = self.detection(&outcome.lives, std::mem::take(&mut outcome.judgements));
-        let population_over_time = self.population_over_time(&starts, &outcome.lives, &samples);
+        let population_over_time = self.population_over_time(&starts, &outcome.lives, samples);
         let state_bytes = outcome.states.iter().map(|(_, state)| protocol.state_bytes(state) as u64).sum();
         let timeline: Vec<TimelineBucket> =
             starts.into_iter().zip(outcome.slices).map(|(start, traffic)| TimelineBucket { start, traffic }).collect();
