@@ -31,7 +31,8 @@ enum Command {
     ///
     /// Tables go to standard output, progress to standard error, files to DIR/NAME/ (the scenario's name): messages.csv,
     /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, tables.txt and summary.json,
-    /// and network-load.svg if there are two sizes or more. Files are written whole or not at all.
+    /// links.csv if there are regions, and network-load.svg if there are two sizes or more. Files are written whole or
+    /// not at all.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
 }
