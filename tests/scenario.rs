@@ -4,6 +4,7 @@ use proptest::prelude::*;
 use qnetsim::contract::{NodeType, Population, SimSpan};
 use qnetsim::engine::Jitter;
 use qnetsim::protocols::detector::Detector;
+use qnetsim::protocols::swim::SwimTiming;
 use qnetsim::scenario::{
     Approach, DetectionSpec, FILE_BYTES_MAX, LatencySpec, Point, SampleRates, Scenario, ScenarioError, Table,
     TierLinks, load, parse,
@@ -44,6 +45,12 @@ fn an_almost_empty_file_gives_the_defaults() {
             Approach::FlatGossip { fanout: 8 },
             Approach::Ping,
             Approach::Sampled { trackers: 3, rates: SampleRates::default(), missed: 3 },
+            Approach::Swim(SwimTiming {
+                period: SimSpan::from_secs(1),
+                probe_timeout: SimSpan::from_millis(500),
+                indirect_probes: 3,
+                suspicion_mult: 4,
+            }),
         ]
     );
     for point in &scenario.points {
@@ -70,7 +77,7 @@ fn everything_that_can_be_written_is_read() {
         description = "two\nlines"
         seed = 0xff
         nodes = 1_000
-        approaches = ["gossip", "flat-gossip", "full-mesh", "sampled"]
+        approaches = ["gossip", "flat-gossip", "full-mesh", "sampled", "swim"]
         warmup = "0s"
         timeline = "100ms"
         tiers = { super = 5, full = { share = 0.1, max = 50 }, mobile = "0.1K", light = 845 }
@@ -83,6 +90,7 @@ fn everything_that_can_be_written_is_read() {
         gossip = { measure = "2min", full_peers = 8, super_parents = 5, light_parents = 5, fanout = 3, seen = 8, hops_max = 9, track = 0.25 }
         flat-gossip.fanout = 64
         full-mesh.event_nodes_max = "1K"
+        swim = { period = "200ms", probe_timeout = "200ms", indirect_probes = 0, suspicion_mult = 6 }
         sampled = { trackers = 2, rates = [0.5, 1e-3], warmup = "1s" }
         [detection]
         detector = "phi"
@@ -107,6 +115,9 @@ fn everything_that_can_be_written_is_read() {
     assert_eq!((scenario.points[3].population, scenario.points[3].warmup), (gossip.population, SimSpan::from_secs(1)));
     let detector = Detector::Phi { threshold: 5.0 };
     assert_eq!(scenario.detection, Some(DetectionSpec { detector, patience: Some(SimSpan::from_secs(90)) }));
+    let span = SimSpan::from_millis(200);
+    let swim = Approach::Swim(SwimTiming { period: span, probe_timeout: span, indirect_probes: 0, suspicion_mult: 6 });
+    assert_eq!((scenario.points[4].approach, scenario.points[4].population), (swim, Population::flat(1_000)));
     assert_eq!((scenario.heartbeat.interval, scenario.heartbeat.size), (SimSpan::from_millis(1_500), 1_024));
     assert_eq!((scenario.network.loss, scenario.network.header), (0.001, 48));
     let LatencySpec::Regions { table, shares, jitter } = &scenario.network.latency else { panic!("{scenario:?}") };
@@ -262,7 +273,7 @@ fn the_hash_names_the_configuration_and_not_its_spelling() {
 
 #[test]
 fn every_value_that_matters_moves_the_hash() {
-    let base = "name = \"a\"\nnodes = \"10K\"\napproaches = [\"full-mesh\", \"gossip\"]";
+    let base = "name = \"a\"\nnodes = \"10K\"\napproaches = [\"full-mesh\", \"gossip\", \"swim\"]";
     let overrides = [
         "seed=1",
         "nodes=20K",
@@ -314,6 +325,10 @@ fn every_value_that_matters_moves_the_hash() {
         "approaches=sampled\napproach.sampled.rates=0.1",
         "approaches=sampled\napproach.sampled.missed=4",
         "approaches=sampled\ndetection={}",
+        "approach.swim.period=2s",
+        "approach.swim.probe_timeout=400ms",
+        "approach.swim.indirect_probes=2",
+        "approach.swim.suspicion_mult=5",
     ];
     let lines = |text: &str| read_with(base, &text.split('\n').collect::<Vec<_>>()).hash;
     let mut hashes: Vec<_> = overrides.iter().map(|text| lines(text)).collect();

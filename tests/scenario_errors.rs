@@ -102,7 +102,7 @@ fn approaches_are_checked() {
     check(
         "\"telepathy\"",
         14,
-        &["write one of \"full-mesh\", \"hierarchical\", \"gossip\", \"flat-gossip\", \"ping\", \"sampled\""],
+        &["write one of \"full-mesh\", \"hierarchical\", \"gossip\", \"flat-gossip\", \"ping\", \"sampled\", \"swim\""],
     );
     check("[\"ping\", \"ping\"]", 23, &["ping stands in the list for the second time"]);
     check("[]", 14, &["the list of approaches is empty"]);
@@ -439,6 +439,29 @@ fn samples_are_checked() {
     let parts = ["for 1K nodes there are 2 super nodes, fewer than trackers = 3", "write trackers = 2 or less"];
     check_file(text, (2, 9), &parts);
     check_file(&format!("{text}approach.sampled.trackers = 4"), (5, 29), &["fewer than trackers = 4"]);
+}
+
+#[test]
+fn probes_of_swim_fit_their_period() {
+    let text = "name = \"a\"\nnodes = [\"1K\", \"10K\"]\napproaches = \"swim\"\n[approach.swim]\n";
+    let check = |lines: &str, place, parts: &[&str]| check_file(&format!("{text}{lines}"), place, parts);
+    let parts = [
+        "a probe timeout of 600ms does not fit a period of 1s with indirect probes after it",
+        "write probe_timeout = \"500ms\" or less, or period = \"1.2s\" or more",
+        "indirect_probes = 0 does without",
+    ];
+    check("probe_timeout = \"600ms\"", (5, 17), &parts);
+    check("period = \"900ms\"", (5, 10), &["of 500ms does not fit a period of 900ms", "\"450ms\" or less"]);
+    let parts = ["of 2s does not fit a period of 1s: write probe_timeout = \"1s\" or less, or period = \"2s\" or more"];
+    check("indirect_probes = 0\nprobe_timeout = \"2s\"", (6, 17), &parts);
+    check("period = 1", (5, 10), &["write \"1s\""]);
+    check("period = \"1ms\"", (5, 10), &["at least \"10ms\""]);
+    check("period = \"2d\"", (5, 10), &["at most \"1d\""]);
+    check("probe_timeout = \"0s\"", (5, 17), &["at least \"1ms\""]);
+    check("indirect_probes = 17", (5, 19), &["at most 16"]);
+    check("suspicion_mult = 0", (5, 18), &["at least 1"]);
+    check("suspicion_mult = \"1K\"", (5, 18), &["at most 100"]);
+    check("fanout = 3", (5, 1), &["unknown key `fanout` in `swim`", "known keys are warmup, measure, period"]);
 }
 
 #[test]

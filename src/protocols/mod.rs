@@ -11,4 +11,6 @@ mod recorder;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
+pub mod spreading;
+pub mod swim;
 pub mod wire;

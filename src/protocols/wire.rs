@@ -267,7 +267,7 @@ pub fn key_of(node: NodeId) -> Key256 {
 }
 
 /// The simulated node with an id, if there can be one.
-fn node_of(key: &Key256) -> Option<NodeId> {
+pub(super) fn node_of(key: &Key256) -> Option<NodeId> {
     let (number, rest) = key.split_first_chunk()?;
     rest.iter().all(|&byte| byte == 0).then_some(NodeId::from_le_bytes(*number))
 }

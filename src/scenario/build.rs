@@ -17,12 +17,16 @@ use crate::protocols::heartbeat::Heartbeat;
 use crate::protocols::hierarchy::Hierarchy;
 use crate::protocols::sampled::{AliveCount, Sampled};
 use crate::protocols::sampler::NodeSampler;
+use crate::protocols::swim::Swim;
 use crate::topologies::{Clustering, Graph, Tier, TierDegrees};
 
 use super::{Approach, DetectionSpec, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
 
 /// No slice of time is shorter, because windows are no longer than slices.
 const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
+
+/// Periods in which a member of SWIM is probed: that nobody does has a chance of e^-10, 1 in 22,000.
+const SWIM_PERIODS: u64 = 10;
 
 /// Who watches a run: `progress` is updated on the way, and `clock` tells the seconds since some moment.
 pub struct Watch<'a> {
@@ -66,7 +70,7 @@ pub fn run_point(
         settings.broadcast = Broadcast::Counted;
     }
     // What is counted as a whole does not arrive, so nobody can judge by it.
-    settings.judgements = detection_of(scenario, point).is_some();
+    settings.judgements = judging(scenario, point).is_some();
     settings.faults = scenario.faults.schedule.clone();
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
@@ -102,6 +106,7 @@ pub fn run_point(
             let sampled = if job.has_leaves() { sampled.with_leaves() } else { sampled };
             job.run_counted("sampled", &sampled, sampled.bytes(), |outcome| sample_counts(&sampled, outcome))
         }
+        Approach::Swim(timing) => job.run("swim", &Swim::new(population, timing), 0),
     }
 }
 
@@ -116,22 +121,33 @@ fn sample_counts(sampled: &Sampled, outcome: &Outcome<Sampled>) -> Vec<SampleCou
     counts.into_iter().map(named).collect()
 }
 
-/// How the nodes of `point` decide that others are down, if they do: trackers of a sample do in any case.
-fn detection_of(scenario: &Scenario, point: &Point) -> Option<DetectionSpec> {
+/// How the nodes of a point decide that others are down.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judging {
+    /// The name of the detector in results.
+    pub detector: &'static str,
+    /// How long the failure of a node of each type lasts at least that counts as never noticed if nobody does, in the
+    /// order of [`NodeType::ALL`].
+    pub patience: [SimSpan; 4],
+}
+
+/// How the nodes of `point` decide that others are down, if they do: trackers of a sample and members of SWIM do without
+/// a detector of the scenario. In a flat approach all nodes have the base interval.
+pub fn judging(scenario: &Scenario, point: &Point) -> Option<Judging> {
     let own = match point.approach {
         _ if method(point) == Method::Counted => return None,
+        Approach::Swim(timing) => {
+            let given = scenario.detection.and_then(|detection| detection.patience);
+            let suspicion = Swim::new(point.population, timing).suspicion();
+            let patience = given.unwrap_or(suspicion + timing.period * SWIM_PERIODS);
+            return Some(Judging { detector: "swim", patience: [patience; 4] });
+        }
         Approach::Sampled { missed, .. } => {
             Some(DetectionSpec { detector: Detector::Timeout { missed }, patience: None })
         }
         _ => None,
     };
-    scenario.detection.or(own)
-}
-
-/// How long the failure of a node of each type lasts at least that counts as never noticed if nobody does, in the order
-/// of [`NodeType::ALL`]; `None` if the scenario has no detector. In a flat approach all nodes have the base interval.
-pub fn patience(scenario: &Scenario, point: &Point) -> Option<[SimSpan; 4]> {
-    let detection = detection_of(scenario, point)?;
+    let detection = scenario.detection.or(own)?;
     let adaptive = AdaptiveHeartbeat { base_interval: scenario.heartbeat.interval };
     let is_tiered =
         matches!(point.approach, Approach::Hierarchical(_) | Approach::Gossip { .. } | Approach::Sampled { .. });
@@ -139,7 +155,11 @@ pub fn patience(scenario: &Scenario, point: &Point) -> Option<[SimSpan; 4]> {
         true => adaptive.calculate_interval(node_type),
         false => adaptive.base_interval,
     };
-    Some(NodeType::ALL.map(|node_type| detection.patience(interval(node_type))))
+    let detector = match detection.detector {
+        Detector::Timeout { .. } => "timeout",
+        Detector::Phi { .. } => "phi",
+    };
+    Some(Judging { detector, patience: NodeType::ALL.map(|node_type| detection.patience(interval(node_type))) })
 }
 
 /// The links of the tiers; without `mesh` none within a tier.
@@ -351,18 +371,15 @@ impl Job<'_> {
     /// How well the verdicts of the run fit those who came and went; `None` if verdicts were not recorded.
     fn detection(&self, lives: &[LifeEvent], judgements: Vec<Judgement>) -> Option<Detection> {
         let settings = &self.settings;
-        let name = match detection_of(self.scenario, self.point)?.detector {
-            Detector::Timeout { .. } => "timeout",
-            Detector::Phi { .. } => "phi",
-        };
+        let Judging { detector, patience } = judging(self.scenario, self.point)?;
         let truth = Truth {
             population: settings.population,
             measured: settings.measured.clone(),
             end: settings.end,
-            patience: patience(self.scenario, self.point)?,
+            patience,
             lives,
         };
-        Some(Detection::of(name, &truth, judgements))
+        Some(Detection::of(detector, &truth, judgements))
     }
 
     /// The nodes that were up, with what trackers counted; `None` if all were all the time and nobody counted.
@@ -398,7 +415,8 @@ mod tests {
         let patience = |approach: &str, detection: &str| {
             let text = format!("name = \"a\"\nnodes = \"1K\"\napproaches = \"{approach}\"\n{detection}");
             let scenario = super::super::parse("a.toml", &text, &[]).unwrap_or_else(|error| panic!("{error}"));
-            patience(&scenario, &scenario.points[0]).map(|spans| spans.map(|span| span.as_nanos() / 1_000_000_000))
+            judging(&scenario, &scenario.points[0])
+                .map(|judging| judging.patience.map(|span| span.as_nanos() / 1_000_000_000))
         };
         assert_eq!(patience("hierarchical", ""), None);
         assert_eq!(patience("hierarchical", "[detection]\nmissed = 2"), Some([120, 240, 1_200, 2_400]));

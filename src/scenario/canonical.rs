@@ -7,6 +7,7 @@ use crate::contract::NodeType;
 use crate::engine::faults::{Between, Churn, NodeSet, Outage};
 use crate::engine::{Capacity, Distribution, Jitter};
 use crate::protocols::detector::Detector;
+use crate::protocols::swim::SwimTiming;
 
 /// Changes when the text below changes its meaning.
 const VERSION: u32 = 1;
@@ -154,6 +155,10 @@ fn options(approach: &Approach, judged: bool) -> String {
                 let _ = write!(text, " {}", bits(*rate));
             }
             text
+        }
+        Approach::Swim(SwimTiming { period, probe_timeout, indirect_probes, suspicion_mult }) => {
+            let (period, timeout) = (period.as_nanos(), probe_timeout.as_nanos());
+            format!("{period} {timeout} {indirect_probes} {suspicion_mult}")
         }
     }
 }

@@ -33,6 +33,7 @@ use std::path::Path;
 use crate::contract::{Population, SimSpan};
 use crate::engine::regions::RegionTable;
 use crate::engine::{Capacity, Jitter};
+use crate::protocols::swim::SwimTiming;
 
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
@@ -176,11 +177,16 @@ pub enum Approach {
         /// Missed heartbeats in a row that make a tracker take a node for down, unless the scenario has a detector.
         missed: u32,
     },
+    /// Everyone probes a random other, and what it finds spreads on the probes: SWIM. Heartbeats mean nothing to it. The
+    /// period is 10 ms or more; the timeout is 1 ms or more and at most half a period, or all of it without indirect
+    /// probes, of which there are up to 16; a suspicion lasts 1 to 100 times log10(nodes) periods.
+    Swim(SwimTiming),
 }
 
 impl Approach {
     /// The names in scenario and result files.
-    pub const NAMES: [&'static str; 6] = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping", "sampled"];
+    pub const NAMES: [&'static str; 7] =
+        ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping", "sampled", "swim"];
 
     /// The name in scenario and result files.
     pub fn name(&self) -> &'static str {
@@ -191,6 +197,7 @@ impl Approach {
             Approach::FlatGossip { .. } => 3,
             Approach::Ping => 4,
             Approach::Sampled { .. } => 5,
+            Approach::Swim(_) => 6,
         };
         Approach::NAMES[index]
     }
@@ -198,8 +205,8 @@ impl Approach {
     /// Whether nodes choose whom they talk to, near or far. In a full mesh they do not.
     pub fn chooses_peers(&self) -> bool {
         match self {
-            // Trackers are the same for all.
-            Approach::FullMesh { .. } | Approach::Sampled { .. } => false,
+            // Trackers are the same for all, and SWIM probes anyone.
+            Approach::FullMesh { .. } | Approach::Sampled { .. } | Approach::Swim(_) => false,
             Approach::Hierarchical(_) | Approach::Gossip { .. } | Approach::FlatGossip { .. } | Approach::Ping => true,
         }
     }

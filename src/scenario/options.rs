@@ -1,24 +1,31 @@
 //! The `[approach.*]` tables: the options of every approach, whether or not the scenario uses it.
 
 use super::detection::{self, MISSED_MAX, SampleRates};
-use super::problem::Draft;
+use super::problem::{Draft, Place};
+use super::quantity::span_text;
 use super::reader::{Field, Reader, SPAN_MAX, Section};
 use super::tree::Value;
 use super::{Approach, TierLinks};
 use crate::contract::SimSpan;
+use crate::protocols::swim::SwimTiming;
 
 /// Shorter slices of time would need shorter windows than any network does.
 const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
 
 /// The keys of each approach, in the order of [`Approach::NAMES`].
-const KEYS: [&[&str]; 6] = [
+const KEYS: [&[&str]; 7] = [
     &["warmup", "measure", "event_nodes_max"],
     &["warmup", "measure", "full_peers", "super_parents", "light_parents"],
     &["warmup", "measure", "full_peers", "super_parents", "light_parents", "fanout", "seen", "hops_max", "track"],
     &["warmup", "measure", "fanout"],
     &["warmup", "measure"],
     &["warmup", "measure", "trackers", "rates", "missed"],
+    &["warmup", "measure", "period", "probe_timeout", "indirect_probes", "suspicion_mult"],
 ];
+
+/// Periods of SWIM, and timeouts of its probes: the longest timeout fits the longest period twice.
+const PERIOD: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(86_400)];
+const PROBE_TIMEOUT: [SimSpan; 2] = [SimSpan::from_millis(1), SimSpan::from_secs(43_200)];
 
 /// Options of one approach; those that it does not have keep their defaults.
 #[derive(Clone, Copy, Debug)]
@@ -36,10 +43,14 @@ pub(super) struct Options {
     pub(super) trackers: Field<u32>,
     pub(super) rates: Field<SampleRates>,
     pub(super) missed: Field<u32>,
+    pub(super) period: Field<SimSpan>,
+    pub(super) probe_timeout: Field<SimSpan>,
+    pub(super) indirect_probes: Field<u32>,
+    pub(super) suspicion_mult: Field<u32>,
 }
 
 /// The options of all approaches, in the order of [`Approach::NAMES`].
-pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 6] {
+pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 7] {
     let (root_warmup, root_measure) = (warmup(reader, root), measure(reader, root));
     let section = reader.section(root, "approach", &Approach::NAMES);
     std::array::from_fn(|index| {
@@ -57,14 +68,29 @@ pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 6] {
             hops_max: count("hops_max", 32, 1, 255),
             trackers: count("trackers", 3, 1, 64),
             missed: count("missed", 3, 1, MISSED_MAX),
+            indirect_probes: count("indirect_probes", 3, 0, 16),
+            suspicion_mult: count("suspicion_mult", 4, 1, 100),
             track: reader.field(&own, "track", 1.0, |reader, value| {
                 reader.number(value, "a share from 0 to 1", |share| (0.0..=1.0).contains(&share))
             }),
             rates: reader.field(&own, "rates", SampleRates::default(), detection::rates),
+            period: span(reader, &own, "period", SimSpan::from_secs(1), PERIOD),
+            probe_timeout: span(reader, &own, "probe_timeout", SimSpan::from_millis(500), PROBE_TIMEOUT),
             warmup: warmup(reader, &own).or(root_warmup),
             measure: measure(reader, &own).or(root_measure),
         }
     })
+}
+
+/// The span `key`, from the first to the second of `range`.
+fn span(
+    reader: &mut Reader,
+    section: &Section<'_>,
+    key: &str,
+    default: SimSpan,
+    range: [SimSpan; 2],
+) -> Field<SimSpan> {
+    reader.field(section, key, default, |reader, value| reader.span(value, range[0], range[1]))
 }
 
 fn warmup(reader: &mut Reader, section: &Section<'_>) -> Field<SimSpan> {
@@ -114,7 +140,46 @@ impl Options {
                 rates: self.rates.value?,
                 missed: self.missed.value?,
             }),
+            6 => Some(Approach::Swim(SwimTiming {
+                period: self.period.value?,
+                probe_timeout: self.probe_timeout.value?,
+                indirect_probes: self.indirect_probes.value?,
+                suspicion_mult: self.suspicion_mult.value?,
+            })),
             _ => None,
         }
+    }
+
+    /// Refuses a timeout of SWIM that leaves no time for what follows it. `at` is where the approach is named.
+    ///
+    /// An indirect probe makes two round trips where a probe makes one, so it needs at least as much time as that had.
+    pub(super) fn check_probes(&self, reader: &mut Reader, at: Place) {
+        let (Some(period), Some(timeout)) = (self.period.value, self.probe_timeout.value) else { return };
+        let Some(indirect_probes) = self.indirect_probes.value else { return };
+        let parts = if indirect_probes > 0 { 2 } else { 1 };
+        if timeout * parts <= period {
+            return;
+        }
+        let title = format!(
+            "a probe timeout of {} does not fit a period of {}{}",
+            span_text(timeout),
+            span_text(period),
+            if indirect_probes > 0 { " with indirect probes after it" } else { "" },
+        );
+        let longest = SimSpan::from_nanos(period.as_nanos() / parts);
+        let label = format!(
+            "write probe_timeout = \"{}\" or less, or period = \"{}\" or more",
+            span_text(longest),
+            span_text(timeout * parts)
+        );
+        let at = self.probe_timeout.at.or(self.period.at).or(self.indirect_probes.at).unwrap_or(at);
+        let mut draft = Draft::new(at, title, label);
+        if indirect_probes > 0 {
+            draft = draft.help(
+                "an indirect probe makes two round trips where a probe makes one, so it gets half of the period or more; \
+                 indirect_probes = 0 does without",
+            );
+        }
+        reader.report(draft);
     }
 }

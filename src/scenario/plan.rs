@@ -5,6 +5,8 @@ mod faults;
 use crate::contract::NodeType;
 use crate::metrics::Method;
 use crate::protocols::detector::Detector;
+use crate::protocols::swim::SwimTiming;
+use crate::protocols::swim::membership::{View, Waiting};
 
 use super::build::{latency, method};
 use super::{Approach, Point, Scenario};
@@ -19,6 +21,9 @@ const MESSAGE_BYTES: u64 = 64;
 /// What the engine keeps for a node: effects so far 4, traffic 16, its next timer 16 and the slack of its chunk 4, and
 /// its share of the list from which percentiles are taken 8.
 const NODE_BYTES: u64 = 48;
+/// What a node takes that runs SWIM: a cache line, a larger timer than others have, and what it knows of failures that
+/// are not planned.
+const SWIM_BYTES: u64 = 64 + 16 + 128;
 /// A bucket of the time series in each thread that counts for it: 12 counts of 16 bytes for each of three kinds.
 const BUCKET_BYTES: u64 = 640;
 /// Delays between two regions: the slots of a histogram up to a second, in each thread and in each result.
@@ -39,6 +44,11 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         Approach::FullMesh { .. } => 0,
         Approach::Ping | Approach::FlatGossip { .. } => links(point) * 12 + nodes * 8,
         Approach::Hierarchical(_) => links(point) * 12 + nodes * 12,
+        Approach::Swim(_) => {
+            // A view keeps eight bytes of all who ever went, and grows by a quarter.
+            let known = faults::changing(scenario, point).min(View::EXCEPTIONS_MAX as u64) * 10;
+            nodes * (SWIM_BYTES + known + known.min(Waiting::BYTES_MAX as u64))
+        }
         Approach::Gossip { seen, .. } => {
             let upper = u64::from(upper_nodes(point));
             links(point) * 12 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
@@ -79,7 +89,7 @@ fn detectors(scenario: &Scenario, point: &Point) -> u64 {
     let on_links = links(point) * (4 + averages);
     match point.approach {
         Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(averages),
-        Approach::FullMesh { .. } => 0,
+        Approach::FullMesh { .. } | Approach::Swim(_) => 0,
         Approach::Ping | Approach::FlatGossip { .. } => on_links + nodes * 4,
         Approach::Hierarchical(_) => on_links,
         Approach::Gossip { track, .. } => {
@@ -119,7 +129,7 @@ fn links(point: &Point) -> u64 {
     let (supers, fulls) = (count(NodeType::SuperNode), count(NodeType::FullNode));
     let lower = count(NodeType::LightNode) + count(NodeType::MobileNode);
     match point.approach {
-        Approach::FullMesh { .. } => 0,
+        Approach::FullMesh { .. } | Approach::Swim(_) => 0,
         Approach::Ping => u64::from(point.population.total()),
         Approach::FlatGossip { fanout } => u64::from(point.population.total()) * u64::from(fanout),
         Approach::Hierarchical(links) => {
@@ -139,6 +149,10 @@ fn links(point: &Point) -> u64 {
 
 /// Messages sent per second in the steady state, from above; those that are counted as a whole are left out.
 fn messages_per_second(scenario: &Scenario, point: &Point) -> f64 {
+    if let Approach::Swim(SwimTiming { period, .. }) = point.approach {
+        // A ping and its ack.
+        return 2.0 * f64::from(point.population.total()) / period.as_secs_f64();
+    }
     let interval = scenario.heartbeat.interval.as_secs_f64();
     let nodes = f64::from(point.population.total());
     let per_interval = match point.approach {
@@ -187,8 +201,8 @@ mod tests {
     }
 
     #[test]
-    fn ping_and_flat_gossip_grow_with_the_nodes() {
-        for approach in ["approaches=ping", "approaches=flat-gossip"] {
+    fn flat_approaches_grow_with_the_nodes() {
+        for approach in ["approaches=ping", "approaches=flat-gossip", "approaches=swim"] {
             for nodes in [100_000, 1_000_000, 10_000_000] {
                 let growth = growth(nodes, &[approach]);
                 assert!((9.8..=10.0).contains(&growth), "{approach} at {nodes}: {growth}");

@@ -49,7 +49,7 @@ pub(super) struct Axes {
     approaches: Vec<(usize, Place)>,
     pub(super) timeline: Field<SimSpan>,
     tiers: Tiers,
-    options: [Options; 6],
+    options: [Options; 7],
 }
 
 /// Reads everything that the points are made of.
@@ -112,6 +112,9 @@ impl Axes {
         for &(index, at) in &self.approaches {
             let options = &self.options[index];
             let times = self.times(reader, index, at);
+            if index == SWIM {
+                options.check_probes(reader, at);
+            }
             let mut of_approach = Vec::new();
             for (size, tiers) in self.sizes.iter().zip(&populations) {
                 let population = match is_tiered(index) {
@@ -240,6 +243,7 @@ fn with_shares(points: &[Point], nearby: &[f64]) -> Vec<Point> {
 const FULL_MESH: usize = 0;
 const GOSSIP: usize = 2;
 const SAMPLED: usize = 5;
+const SWIM: usize = 6;
 
 /// Whether approach `index` has tiers; the others are flat.
 fn is_tiered(index: usize) -> bool {

@@ -42,6 +42,15 @@ pub(super) fn bytes(scenario: &Scenario, point: &Point) -> u64 {
     (nodes * LIFE_BYTES + capacity).saturating_add(changes as u64)
 }
 
+/// How many nodes of `point` are expected to come or go at all.
+pub(super) fn changing(scenario: &Scenario, point: &Point) -> u64 {
+    let schedule = &scenario.faults.schedule;
+    let sets =
+        schedule.churns.iter().map(|churn| &churn.nodes).chain(schedule.outages.iter().map(|outage| &outage.nodes));
+    let nodes = sets.fold(0.0, |sum, set| sum + expected(set, &scenario.network, point));
+    (nodes.ceil() as u64).min(u64::from(point.population.total()))
+}
+
 /// The longest delay, in seconds, that surges make of one of up to `delay`. No two of them are about the same links.
 pub(super) fn longest_delay(scenario: &Scenario, delay: f64) -> f64 {
     let surges = scenario.faults.disturbances.surges.iter();
