@@ -5,7 +5,7 @@
 //! heard each of them; 120 s simulated. Latency is uniform from 10 to 100 ms. Events are deliveries and timer firings.
 //! **faults**, if asked for: heartbeat between 13 cloud regions (one-way delays, and up to a tenth more), with 1 % loss and
 //! with churn: Weibull sessions as published for FlatOut, exponential absences of 10 minutes. Nodes that come or go are
-//! events, too.
+//! events, too, and so are messages that find their receiver down.
 //!
 //! `cargo bench --bench engine` prints a table. Every measurement is a process of its own, so that peak memory is its
 //! own, and the engines take turns, so that a drift of the machine's speed hits all of them alike.
@@ -29,7 +29,7 @@ use qnetsim::contract::{CoarseTime, Domain, Placement, Population, RandomKey, Si
 use qnetsim::engine::faults::{Churn, NodeSet};
 use qnetsim::engine::regions::RegionTable;
 use qnetsim::engine::{Distribution, Jitter, Latency, NetworkModel, RegionMatrix, Settings, Simulation, published};
-use qnetsim::metrics::peak_memory;
+use qnetsim::metrics::{Flow, Traffic, peak_memory};
 use qnetsim::protocols::heartbeat::Heartbeat;
 use qnetsim::protocols::rumour::PushGossip;
 use qnetsim::topologies::{Graph, distinct_peers};
@@ -132,7 +132,9 @@ fn qnetsim_heartbeat(nodes: u32, threads: usize, is_faulty: bool) -> Figures {
     let outcome = simulation.run().expect("nothing is lost");
     let seconds = clock.elapsed().as_secs_f64();
     let check = outcome.states.iter().map(|(_, last)| heard(last.times())).sum();
-    Figures { events: outcome.events, seconds, digest: outcome.digest, check }
+    let in_vain = |slice: &Traffic| slice.total(Flow::ReceiverDown).messages;
+    let events = outcome.events + outcome.slices.iter().map(in_vain).sum::<u64>();
+    Figures { events, seconds, digest: outcome.digest, check }
 }
 
 /// Links that were heard of at least once.

@@ -3,9 +3,9 @@
 use super::access::Access;
 use super::capacity::Capacity;
 use super::event::{Alarm, Event, Windows};
-use super::lane::Outbox;
 use super::lives::Lives;
 use super::network::Network;
+use super::outbox::Outbox;
 use super::side::{Pending, Side, SideQueue};
 use super::simulation::Broadcast;
 use super::stream::Pool;
@@ -79,10 +79,13 @@ struct Sent {
     /// The sequence number of the first of them, and how many of them are lost.
     counted: u32,
     lost: u32,
-    /// The sequence number of the next message, and the draws for its delay and for those after it.
+    /// The sequence number of the next message, and the draws for its delay and its loss, and for those after it.
     sequence: u32,
     draws: Stream,
-    /// Whether messages may be dropped or wait, or their delays are recorded.
+    losses: Stream,
+    /// What the network knows of the sender.
+    row: usize,
+    /// Whether messages may wait, or their delays are recorded.
     watched: bool,
 }
 
@@ -191,31 +194,51 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         }
         let sequence = sent.sequence;
         sent.sequence = sequence.wrapping_add(1);
-        let mut delay = shared.network.delay(from, to, SimTime::from_nanos(self.now), sent.draws.word()).as_nanos();
+        let now = SimTime::from_nanos(self.now);
+        let mut delay = shared.network.delay_in(sent.row, from, to, now, sent.draws.word()).as_nanos();
+        let cause = if shared.may_drop { shared.network.drop_cause(from, to, now, sent.losses.word()) } else { None };
         if sent.watched {
-            let Some(watched) = self.watch(to, sequence, kind, bytes, delay) else {
+            let Some(watched) = self.watch(sent.row, to, kind, bytes, delay, cause) else {
                 sent.lost += 1;
                 return None;
             };
             delay = watched;
+        } else if let Some(cause) = cause {
+            self.drop_sent(kind, bytes, cause);
+            sent.lost += 1;
+            return None;
         }
         let arrival = self.now.wrapping_add(delay);
         if arrival.wrapping_add(1) <= self.now {
             // At the end of time or later. No run goes on so far, so the message stays under way for ever.
             return None;
         }
-        let offset = shared.windows.offset(arrival);
+        let (window, offset) = shared.windows.split(arrival);
         let index = to >> shared.partitions_log2;
-        Some((shared.windows.of(arrival), Event { offset, index, from, sequence, message }))
+        Some((window, Event { offset, index, from, sequence, message }))
     }
 
-    /// Sends a message over the uplink of the current node, draws whether it is dropped, and records its delay if not.
+    /// Counts a message of the current node as dropped.
+    #[cold]
+    #[inline(never)]
+    fn drop_sent(&mut self, kind: usize, bytes: u64, cause: Flow) {
+        self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
+    }
+
+    /// Sends a message over the uplink of the current node, and records its delay if neither that nor `cause` drops it.
     /// Returns its delay with the time that the uplink took, or `None` if it never arrives.
     #[inline(never)]
-    fn watch(&mut self, to: NodeId, sequence: u32, kind: usize, bytes: u64, delay: u64) -> Option<u64> {
+    fn watch(
+        &mut self,
+        row: usize,
+        to: NodeId,
+        kind: usize,
+        bytes: u64,
+        delay: u64,
+        cause: Option<Flow>,
+    ) -> Option<u64> {
         let shared = self.shared;
-        let mut delay = delay;
-        let mut cause = None;
+        let (mut delay, mut cause) = (delay, cause);
         if let (Some(capacity), Some(access)) = (&shared.capacity, self.access.as_deref_mut()) {
             let wire = bytes + u64::from(shared.header);
             let rate = capacity.upload[self.here.node_type as usize];
@@ -224,12 +247,8 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
                 None => cause = Some(Flow::UplinkFull),
             }
         }
-        if cause.is_none() && shared.may_drop {
-            let word = shared.loss_key.word(self.here.id, sequence);
-            cause = shared.network.drop_cause(self.here.id, to, SimTime::from_nanos(self.now), word);
-        }
         if let Some(cause) = cause {
-            self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
+            self.drop_sent(kind, bytes, cause);
             return None;
         }
         if self.is_measured()
@@ -238,8 +257,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             // Not `saturating_record`, which clamps to the range of the histogram instead of growing it.
             delays.record(delay).expect("a histogram that grows takes every delay");
             if let Some(placement) = shared.network.placement() {
-                let pair = placement.region_of(self.here.id) * placement.regions() + placement.region_of(to);
-                self.tally.links[pair].record(delay);
+                self.tally.links[row + placement.region_of(to)].record(delay);
             }
         }
         Some(delay)
@@ -263,7 +281,9 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             lost: 0,
             sequence,
             draws: self.shared.latency_key.draws(self.here.id, sequence),
-            watched: self.shared.may_drop || self.access.is_some() || delays_recorded,
+            losses: self.shared.loss_key.draws(self.here.id, sequence),
+            row: self.shared.network.row(self.here.id),
+            watched: self.access.is_some() || delays_recorded,
         }
     }
 

@@ -71,6 +71,7 @@ impl Disturbed {
     }
 
     /// A delay of `base` nanoseconds with all that surges add to it.
+    #[inline(never)]
     pub(super) fn prolong(&self, base: u64, from: NodeId, to: NodeId, now: SimTime) -> u64 {
         let adding = self.surges.iter().filter(|(between, _)| self.applies(between, from, to, now));
         adding.fold(base, |delay, (_, surge)| delay.saturating_add(surge.adds(base)))
@@ -83,6 +84,7 @@ impl Disturbed {
 
     /// Why a message that is sent at `now` is dropped, if it is, in a network that loses those whose `word` is below
     /// `loss_threshold`.
+    #[inline(never)]
     pub(super) fn drop_cause(
         &self,
         from: NodeId,

@@ -117,9 +117,20 @@ impl RegionMatrix {
         &self.placement
     }
 
-    fn base(&self, from: NodeId, to: NodeId) -> u64 {
-        let row = self.placement.region_of(from) * self.placement.regions();
-        self.bases[row + self.placement.region_of(to)]
+    /// Where the delays from the region of `from` begin in the table.
+    #[inline(always)]
+    pub(super) fn row(&self, from: NodeId) -> usize {
+        self.placement.region_of(from) * self.placement.regions()
+    }
+
+    /// The delay from the region whose delays begin at `row` to `to`, in nanoseconds.
+    #[inline(never)]
+    pub(super) fn delay(&self, row: usize, to: NodeId, word: u64) -> u64 {
+        let base = self.bases[row + self.placement.region_of(to)];
+        match &self.jitter {
+            Extra::Uniform(share) => base + scale_word(word, uniform_max(base, *share)),
+            jitter => base + jitter.tail(base, open_unit(word)),
+        }
     }
 
     /// The smallest of all delays, and what no more than the share `1 - u` of messages exceed, in nanoseconds.
@@ -145,7 +156,6 @@ impl Extra {
 
 impl Latency {
     /// The one-way delay of a message from `from` to `to`; `word` is 64 uniform bits that belong to it.
-    #[inline(never)]
     pub fn delay(&self, from: NodeId, to: NodeId, word: u64) -> SimSpan {
         SimSpan::from_nanos(match self {
             Latency::Constant(delay) => delay.as_nanos(),
@@ -153,13 +163,7 @@ impl Latency {
                 min.as_nanos() + scale_word(word, (max.as_nanos() - min.as_nanos()).saturating_add(1))
             }
             Latency::Lognormal { .. } | Latency::Pareto { .. } => self.quantile(open_unit(word)),
-            Latency::Regions(matrix) => {
-                let base = matrix.base(from, to);
-                match &matrix.jitter {
-                    Extra::Uniform(share) => base + scale_word(word, uniform_max(base, *share)),
-                    jitter => base + jitter.tail(base, open_unit(word)),
-                }
-            }
+            Latency::Regions(matrix) => matrix.delay(matrix.row(from), to, word),
         })
     }
 

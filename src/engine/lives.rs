@@ -1,7 +1,7 @@
 //! The lives of nodes: when each goes and comes back, drawn from a schedule of faults.
 
-use super::faults::{Outage, Schedule};
-use crate::contract::{Domain, NodeId, Placement, Population, RandomKey, SimTime};
+use super::faults::{Churn, Outage, Schedule};
+use crate::contract::{Domain, NodeId, NodeType, Placement, Population, RandomKey, SimTime};
 use crate::metrics::Turn;
 
 /// Counters of the draws of a node for the moments of outage `i` are `MOMENTS + 2 i` and the next, so that they differ
@@ -14,6 +14,8 @@ const OUTAGES_MAX: usize = 1 << 14;
 #[derive(Clone, Debug)]
 pub struct Lives {
     schedule: Schedule,
+    /// Of each churn, in seconds: the mean of its sessions, and that of a session with an absence.
+    means: Vec<(f64, f64)>,
     population: Population,
     placement: Option<Placement>,
     /// When the run ends, in nanoseconds.
@@ -49,7 +51,9 @@ impl Lives {
         end: SimTime,
     ) -> Self {
         assert!(schedule.outages.len() <= OUTAGES_MAX, "{} outages", schedule.outages.len());
+        let means = |churn: &Churn| (churn.session.mean(), churn.session.mean() + churn.absence.mean());
         Lives {
+            means: schedule.churns.iter().map(means).collect(),
             schedule,
             population,
             placement,
@@ -67,10 +71,10 @@ impl Lives {
     /// How `node` starts the run.
     pub fn start(&self, node: NodeId) -> Life {
         let mut life = Life { up: true, churn_up: true, periods: 0, churn_until: u64::MAX };
-        if let Some(churn) = self.churn_of(node) {
+        if let Some((number, churn)) = self.churn_of(node) {
+            let (session, cycle) = self.means[number];
             let mut random = self.churn_key.stream(node, 0);
-            let (session, absence) = (churn.session.mean(), churn.absence.mean());
-            life.churn_up = !churn.steady || random.unit() * (session + absence) < session;
+            life.churn_up = !churn.steady || random.unit() * cycle < session;
             let period = match (churn.steady, life.churn_up) {
                 (false, _) => churn.session.sample(&mut random),
                 (true, true) => churn.session.sample_residual(&mut random),
@@ -111,7 +115,7 @@ impl Lives {
 
     /// Ends the session or absence of a node with churn. Returns whether that is in good order.
     fn end_period(&self, node: NodeId, life: &mut Life) -> bool {
-        let Some(churn) = self.churn_of(node) else { return true };
+        let Some((_, churn)) = self.churn_of(node) else { return true };
         life.periods = life.periods.wrapping_add(1);
         life.churn_up = !life.churn_up;
         let mut random = self.churn_key.stream(node, life.periods);
@@ -125,15 +129,20 @@ impl Lives {
         self.placement.as_ref().map_or(0, |placement| placement.region_of(node))
     }
 
-    fn churn_of(&self, node: NodeId) -> Option<&super::faults::Churn> {
+    /// The churn that `node` follows, and its number.
+    fn churn_of(&self, node: NodeId) -> Option<(usize, &Churn)> {
         let (node_type, region) = (self.population.type_of(node), self.region_of(node));
-        self.schedule.churns.iter().find(|churn| churn.nodes.contains(&self.fault_key, node, node_type, region))
+        let mut churns = self.schedule.churns.iter().enumerate();
+        churns.find(|(_, churn)| churn.nodes.contains(&self.fault_key, node, node_type, region))
     }
 
     /// The outages of `node`, with the moments at which they begin and end for it, in nanoseconds; the end is
     /// `u64::MAX` if they do not.
     fn outages_of(&self, node: NodeId) -> impl Iterator<Item = (u64, u64, &Outage)> {
-        let (node_type, region) = (self.population.type_of(node), self.region_of(node));
+        let (node_type, region) = match self.schedule.outages.is_empty() {
+            true => (NodeType::SuperNode, 0),
+            false => (self.population.type_of(node), self.region_of(node)),
+        };
         self.schedule.outages.iter().enumerate().filter_map(move |(number, outage)| {
             let hit = outage.nodes.contains(&self.fault_key, node, node_type, region);
             hit.then(|| {

@@ -6,7 +6,7 @@ use super::lives::{Life, Lives};
 use super::side::{Pending, Side, SideQueue};
 use super::stream::Pool;
 use super::wheel::TimerWheel;
-use crate::contract::{Column, Here, NodeId, Nodes, SimTime};
+use crate::contract::{Column, Here, NodeId, Nodes, SimTime, prefetch};
 use crate::metrics::{LifeEvent, Turn};
 
 /// What stands for "down" in [`Living::born`]; no node has so many effects.
@@ -14,12 +14,14 @@ const DOWN: u32 = u32::MAX;
 /// Turns come after everything else that happens to their node at the same time.
 const LAST: u64 = u64::MAX;
 
-/// A partition whose nodes come and go: four bytes a node, and an alarm for every node that has a turn ahead.
+/// A partition whose nodes come and go: four bytes and a bit a node, and an alarm for every node that has a turn ahead.
 #[derive(Debug)]
 pub(super) struct Living {
     /// The sequence number at which each node joined last: timers with smaller ones are of an earlier life. [`DOWN`] for
     /// a node that is down.
     born: Column<u32>,
+    /// Whether each node is up, a bit a node, where messages look.
+    up: Vec<u64>,
     turns: TimerWheel<(Turn, Life)>,
     alarms: Pool<Alarm<(Turn, Life)>>,
     /// The turns of the current window.
@@ -32,6 +34,7 @@ impl Living {
     pub(super) fn new(nodes: Nodes) -> Self {
         Living {
             born: Column::filled(nodes.len(), 0),
+            up: vec![u64::MAX; nodes.len().div_ceil(64)],
             turns: TimerWheel::new(),
             alarms: Pool::new(),
             due: Vec::new(),
@@ -43,7 +46,7 @@ impl Living {
     pub(super) fn start(&mut self, lives: &Lives, here: Here, windows: Windows) -> bool {
         let life = lives.start(here.id);
         if !life.up {
-            self.born[here.index] = DOWN;
+            self.take_down(here.index);
             self.log.push(LifeEvent { time: SimTime::ZERO, node: here.id, turn: Turn::Left });
         }
         if let Some((time, turn, life)) = lives.next(here.id, life, SimTime::ZERO) {
@@ -79,7 +82,7 @@ impl Living {
     /// Whether the node with `index` is up.
     #[inline(always)]
     pub(super) fn is_up(&self, index: usize) -> bool {
-        self.born[index] != DOWN
+        self.up[index / 64] >> (index % 64) & 1 == 1
     }
 
     /// Whether a timer that the node with `index` set with `sequence` still counts.
@@ -92,11 +95,13 @@ impl Living {
     /// Brings the node with `index` up; its effects from `sequence` on are of its new life.
     pub(super) fn bring_up(&mut self, index: usize, sequence: u32) {
         self.born[index] = sequence;
+        self.up[index / 64] |= 1 << (index % 64);
     }
 
     /// Takes the node with `index` down.
     pub(super) fn take_down(&mut self, index: usize) {
         self.born[index] = DOWN;
+        self.up[index / 64] &= !(1 << (index % 64));
     }
 
     /// Notes that turn `number` of the window has happened to the node `here` at `now`, and looks for its next one.
@@ -128,6 +133,12 @@ impl Living {
 
     /// Starts loading what tells whether the node with `index` is up.
     #[inline(always)]
+    pub(super) fn prefetch_up(&self, index: usize) {
+        prefetch(&self.up, index / 64);
+    }
+
+    /// Starts loading what tells whether a timer of the node with `index` still counts.
+    #[inline(always)]
     pub(super) fn prefetch(&self, index: usize) {
         self.born.prefetch(index);
     }
@@ -138,7 +149,8 @@ impl Living {
     }
 
     pub(super) fn bytes(&self) -> usize {
-        self.born.bytes() + self.turns.bytes() + self.alarms.bytes() + self.log.capacity() * size_of::<LifeEvent>()
+        let flags = self.born.bytes() + self.up.capacity() * 8;
+        flags + self.turns.bytes() + self.alarms.bytes() + self.log.capacity() * size_of::<LifeEvent>()
     }
 }
 

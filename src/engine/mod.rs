@@ -10,6 +10,7 @@
 
 mod access;
 mod capacity;
+mod cells;
 mod clashes;
 mod context;
 mod digest;
@@ -17,12 +18,14 @@ mod distribution;
 mod disturbance;
 mod event;
 pub mod faults;
+mod inbox;
 mod lane;
 mod latency;
 mod lives;
 mod living;
 mod network;
 mod normal;
+mod outbox;
 mod partition;
 mod probe;
 pub mod regions;

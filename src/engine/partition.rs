@@ -2,10 +2,12 @@
 
 use super::access::Access;
 use super::capacity::Wire;
+use super::cells::Cells;
 use super::clashes::Clashes;
 use super::context::{Context, Meter, Shared, WindowPlan};
 use super::digest::Digest;
 use super::event::{Event, Windows};
+use super::inbox::Inbox;
 use super::lane::Core;
 use super::living::{Living, NOBODY};
 use super::network::Network;
@@ -31,33 +33,11 @@ fn burst<E>(events: &[E], position: usize) -> &[E] {
     &events[start..events.len().min(position + 2 * BURST)]
 }
 
+/// Messages, and timers, of the next window whose state is prefetched at most.
+const WINDOW_AHEAD: usize = 64;
+
 /// A window with fewer events than one for so many nodes is sparse: hardly any node has two.
 const SPARSE_NODES_PER_EVENT: u64 = 8;
-
-/// Messages for one partition in one window, as the lanes sent them: in no order.
-#[derive(Debug)]
-pub(super) struct Inbox<M: Copy> {
-    pub(super) chunks: Vec<Column<Event<M>>>,
-    pub(super) parcels: Vec<Parcels<M>>,
-}
-
-impl<M: Copy> Inbox<M> {
-    pub(super) fn new() -> Self {
-        Inbox { chunks: Vec::new(), parcels: Vec::new() }
-    }
-
-    /// How many messages there are.
-    pub(super) fn len(&self) -> usize {
-        let parcels = self.parcels.iter().map(|parcels| parcels.events.len());
-        self.chunks.iter().map(|chunk| chunk.len()).chain(parcels).sum()
-    }
-
-    /// Takes out what is due at `end_offset` or later, when the run ends there: it stays under way for ever.
-    fn cut(&mut self, end_offset: u32) {
-        self.chunks.iter_mut().for_each(|chunk| chunk.retain(|event| event.offset < end_offset));
-        self.parcels.iter_mut().for_each(|parcels| parcels.events.retain(|parcel| parcel.event.offset < end_offset));
-    }
-}
 
 pub(super) struct Partition<P: Protocol> {
     pub(super) nodes: Nodes,
@@ -125,7 +105,7 @@ impl<P: Protocol> Partition<P> {
                 now: 0,
                 slice: 0,
             },
-            is_plain: self.living.is_none() && shared.capacity.is_none(),
+            is_limited: shared.capacity.is_some(),
             living: self.living.as_deref_mut(),
             digest: &mut core.digest,
             probe: &mut core.probe,
@@ -160,6 +140,28 @@ impl<P: Protocol> Partition<P> {
         }
     }
 
+    /// Where windows form blocks, they hold few events, and there is no time to load what these touch when it begins. So
+    /// `core.ahead` gets the messages of `window`, the next one, to prefetch for them meanwhile, as far as they are known and
+    /// not too many; for its timers that begins at once.
+    fn look_ahead<N, O>(&self, shared: &Shared<'_, P, N>, window: u64, core: &mut Core<P, O>) {
+        core.ahead.clear();
+        if shared.windows.block_log2() == 0 {
+            return;
+        }
+        let upcoming = core.outbox.upcoming(window, self.nodes.id(0) as usize);
+        core.ahead.extend_from_slice(&upcoming[..upcoming.len().min(WINDOW_AHEAD)]);
+        let cells = Cells {
+            protocol: shared.protocol,
+            state: &self.state,
+            sequences: &self.sequences,
+            meters: &self.meters,
+            living: self.living.as_deref(),
+        };
+        for alarm in self.wheel.upcoming(window).take(WINDOW_AHEAD) {
+            cells.prefetch_timer(alarm.index as usize, &alarm.timer);
+        }
+    }
+
     /// Handles all events of a window: the messages of `inbox`, which is left empty, and the partition's timers.
     pub(super) fn run<N: Network, O: Probe>(
         &mut self,
@@ -168,6 +170,7 @@ impl<P: Protocol> Partition<P> {
         inbox: &mut Inbox<P::Message>,
         core: &mut Core<P, O>,
     ) {
+        self.look_ahead(shared, plan.window.saturating_add(1), core);
         let (nodes, side) = (self.nodes, &mut core.side);
         self.wheel.advance(plan.window, shared.windows, &mut core.alarms, |alarm| {
             let offset = shared.windows.offset(alarm.time);
@@ -194,7 +197,9 @@ impl<P: Protocol> Partition<P> {
             if is_sparse {
                 self.run_lone(shared, plan, inbox, core, events);
             }
-            self.run_sorted(shared, plan, inbox, core);
+            if core.side.len() > 0 || inbox.chunks.iter().any(|chunk| !chunk.is_empty()) {
+                self.run_sorted(shared, plan, inbox, core);
+            }
         }
         for chunk in inbox.chunks.drain(..) {
             core.outbox.chunks.give(chunk);
@@ -214,18 +219,20 @@ impl<P: Protocol> Partition<P> {
         events: usize,
     ) {
         // Taken out, because the walk borrows the rest of the core.
-        let mut clashes = std::mem::take(&mut core.clashes);
+        let (mut clashes, ahead) = (std::mem::take(&mut core.clashes), std::mem::take(&mut core.ahead));
         clashes.reset(events);
         inbox.chunks.iter().flat_map(|chunk| chunk.iter()).for_each(|event| clashes.note(event.index));
         core.side.indexes().for_each(|index| clashes.note(index));
         core.side.set_lone_apart(&clashes);
         let mut walk = self.open(shared, plan, core);
+        let mut left = ahead.iter();
         for chunk in &mut inbox.chunks {
-            walk.handle_lone(chunk, &clashes);
+            walk.handle_lone(chunk, &clashes, &mut left);
         }
+        walk.prefetch_next(&mut left, WINDOW_AHEAD);
         walk.handle_lone_sides(&inbox.parcels);
         core.tally.events += walk.finish(&inbox.parcels);
-        core.clashes = clashes;
+        (core.clashes, core.ahead) = (clashes, ahead);
     }
 
     /// Handles the events that are left, node by node.
@@ -283,8 +290,8 @@ struct Walk<'a, P: Protocol, N, O> {
     /// yet to come through a downlink.
     handled: u64,
     unhandled: u64,
-    /// Whether nodes neither come and go nor have links of a limited capacity.
-    is_plain: bool,
+    /// Whether the links of nodes have a limited capacity.
+    is_limited: bool,
     living: Option<&'a mut Living>,
 }
 
@@ -314,13 +321,31 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         *self.digest = digest;
     }
 
-    /// Handles the events of `chunk` whose nodes have no other, and leaves the others in it.
-    fn handle_lone(&mut self, chunk: &mut Column<Event<P::Message>>, clashes: &Clashes) {
+    /// Starts loading what the next `count` of `events` will touch.
+    #[inline(always)]
+    fn prefetch_next<'e>(&self, events: &mut impl Iterator<Item = &'e Event<P::Message>>, count: usize)
+    where
+        P::Message: 'e,
+    {
+        events.take(count).for_each(|event| self.prefetch_message(event.index as usize, &event.message));
+    }
+
+    /// Handles the events of `chunk` whose nodes have no other, and leaves the others in it. Meanwhile loads what events
+    /// of the next window will touch, if that is known as `ahead`, or else what those of `chunk` will.
+    fn handle_lone(
+        &mut self,
+        chunk: &mut Column<Event<P::Message>>,
+        clashes: &Clashes,
+        ahead: &mut std::slice::Iter<'_, Event<P::Message>>,
+    ) {
         let mut digest = *self.digest;
         let mut kept = 0;
+        let in_blocks = self.fx.shared.windows.block_log2() > 0;
         for position in 0..chunk.len() {
-            for ahead in burst(chunk, position) {
-                self.prefetch_message(ahead.index as usize, &ahead.message);
+            if !in_blocks {
+                self.prefetch_next(&mut burst(chunk, position).iter(), 2 * BURST);
+            } else if position.is_multiple_of(BURST) {
+                self.prefetch_next(ahead, BURST);
             }
             let event = chunk[position];
             if clashes.is_clash(event.index) {
@@ -390,7 +415,7 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
                 self.fx.shared.protocol.handle_timer(self.state, here, timer, &mut self.fx);
             }
             Side::Parcel { message, source, start, len } => {
-                let payload = &parcels[source as usize].bytes[start as usize..][..len as usize];
+                let payload = parcels[source as usize].payload(start, len);
                 let mut digest = *self.digest;
                 self.handle_message(&mut digest, from, sequence, message, payload);
                 *self.digest = digest;
@@ -439,6 +464,7 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
     }
 
     /// Whether the current node is down; then a message to it is dropped.
+    #[inline(always)]
     fn is_nobody_here(&mut self, message: &P::Message, payload: usize) -> bool {
         let is_down = self.living.as_ref().is_some_and(|living| !living.is_up(self.fx.here.index));
         if is_down {
@@ -448,22 +474,22 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         is_down
     }
 
-    /// Whether a message that arrives at the current node can be delivered at once.
+    /// Whether a message that arrives at the current node has to come through its downlink first, or is dropped there.
     #[inline(never)]
-    fn is_deliverable(&mut self, from: u32, sequence: u32, message: P::Message, payload: &[u8]) -> bool {
-        if self.is_nobody_here(&message, payload.len()) {
-            return false;
-        }
+    fn is_parked(&mut self, from: u32, sequence: u32, message: P::Message, payload: &[u8]) -> bool {
         let parked = self.fx.park(from, sequence, message, payload);
         self.unhandled += u64::from(parked);
-        !parked
+        parked
     }
 
     #[inline(always)]
     fn handle_message(&mut self, digest: &mut Digest, from: u32, sequence: u32, message: P::Message, payload: &[u8]) {
-        if self.is_plain || self.is_deliverable(from, sequence, message, payload) {
-            self.deliver(digest, from, sequence, message, payload);
+        if self.is_nobody_here(&message, payload.len())
+            || (self.is_limited && self.is_parked(from, sequence, message, payload))
+        {
+            return;
         }
+        self.deliver(digest, from, sequence, message, payload);
     }
 
     #[inline(always)]
@@ -499,29 +525,30 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
     #[inline(always)]
     fn prefetch_side(&self, side: &SideEvent<P::Message, P::Timer>) {
         let index = side.index() as usize;
-        prefetch(self.fx.sequences, index);
         match &side.what {
-            Side::Timer(timer) => {
-                prefetch(self.fx.meters, index);
-                self.fx.shared.protocol.prefetch_timer(self.state, index, timer);
+            Side::Timer(timer) => self.cells().prefetch_timer(index, timer),
+            Side::Parcel { message, .. } | Side::Parked { message, .. } => {
+                prefetch(self.fx.sequences, index);
+                self.prefetch_message(index, message);
             }
-            Side::Parcel { message, .. } | Side::Parked { message, .. } => self.prefetch_message(index, message),
             Side::Turn(_) => {}
         }
     }
 
     #[inline(always)]
     fn prefetch_message(&self, index: usize, message: &P::Message) {
-        if !self.fx.meters.is_empty() {
-            prefetch(self.fx.meters, index);
+        self.cells().prefetch_message(index, message);
+    }
+
+    #[inline(always)]
+    fn cells(&self) -> Cells<'_, P> {
+        Cells {
+            protocol: self.fx.shared.protocol,
+            state: self.state,
+            sequences: self.fx.sequences,
+            meters: self.fx.meters,
+            living: self.living.as_deref(),
         }
-        if P::ANSWERS {
-            prefetch(self.fx.sequences, index);
-        }
-        if let Some(living) = &self.living {
-            living.prefetch(index);
-        }
-        self.fx.shared.protocol.prefetch_message(self.state, index, message);
     }
 }
 

@@ -39,6 +39,11 @@ impl<M> Parcels<M> {
         self.events.push(Parcel { event, start, len: payload.len() as u32 });
     }
 
+    /// The payload at `start`, as a [`Parcel`] has it.
+    pub(super) fn payload(&self, start: u32, len: u32) -> &[u8] {
+        &self.bytes[start as usize..][..len as usize]
+    }
+
     pub(super) fn clear(&mut self) {
         self.events.clear();
         self.bytes.clear();

@@ -10,10 +10,12 @@ use super::capacity::Capacity;
 use super::context::{Meter, Shared, WindowPlan};
 use super::event::Windows;
 use super::faults::Schedule;
+use super::inbox::Inbox;
 use super::lane::Lane;
 use super::lives::Lives;
 use super::network::Network;
-use super::partition::{Inbox, Partition};
+use super::outbox::Outbox;
+use super::partition::Partition;
 use super::probe::Probe;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
@@ -62,7 +64,7 @@ pub struct Settings {
     pub header: u32,
     /// What a broadcast does.
     pub broadcast: Broadcast,
-    /// When nodes come and go. Where they do, four bytes a node, and forty more for each that has a turn ahead.
+    /// When nodes come and go. Where they do, four bytes and a bit a node, and forty more for each that has a turn ahead.
     pub faults: Schedule,
     /// Where nodes stand, as far as faults ask for it.
     pub placement: Option<Placement>,
@@ -211,7 +213,9 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
     pub fn with_probe(protocol: &'a P, network: &'a N, settings: Settings) -> Self {
         let kinds = protocol.kinds().len();
         assert!((1..=KINDS_MAX).contains(&kinds), "a protocol has 1 to {KINDS_MAX} message kinds, not {kinds}");
-        let windows = Windows::new(window_length(network, &settings));
+        let longest = network.largest_delay().map_or(u64::MAX, SimSpan::as_nanos);
+        let windows = Windows::for_delays(window_length(network, &settings), longest);
+        let ahead = (longest / windows.length()).saturating_add(1);
         let partitions_log2 = settings.partitions_log2();
         let partitions = 1usize << partitions_log2;
         let threads = settings.threads.max(1);
@@ -240,7 +244,6 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         };
         let mut built: Vec<Option<Partition<P>>> =
             pool.install(|| (0..partitions).into_par_iter().map(|partition| Some(build(partition))).collect());
-        let ahead = network.largest_delay().map_or(u64::MAX, |delay| delay.as_nanos() / windows.length() + 1);
         let regions = network.placement().map_or(0, Placement::regions);
         let lanes = (0..threads)
             .map(|lane| {
@@ -286,10 +289,25 @@ struct Run<'a, P: Protocol, N, O> {
     partitions: usize,
 }
 
+/// Where all lanes stand after a window.
+struct Survey {
+    /// The next window in which anything can happen.
+    next: Option<u64>,
+    /// Events so far.
+    events: u64,
+    /// The largest index that a message was ever sent to.
+    index_max: u32,
+}
+
+/// Takes the messages for a partition.
+type Deliver<'a, M> = dyn FnMut(usize, &mut Inbox<M>) + 'a;
+
 /// What all lanes do at the same time.
 #[derive(Clone, Copy)]
 enum Job {
     Start(WindowPlan),
+    /// Begin the block with this number.
+    Open(u64),
     Run(WindowPlan),
 }
 
@@ -301,6 +319,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             let mut lane = lock(&run.lanes[lane]);
             match job {
                 Job::Start(plan) => lane.start(&run.shared, plan),
+                Job::Open(block) => lane.open_block(&run.shared, block),
                 Job::Run(plan) => lane.run(&run.shared, plan),
             }
         };
@@ -317,29 +336,38 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let end = self.settings.end.as_nanos();
         let mut slices = Slices::new(&self.settings);
         all_lanes(Job::Start(slices.plan(0, &self.shared.windows, end, 0)));
-        self.check_conservation(SimTime::ZERO)?;
-        let (mut handled, mut events_before, mut timers_before) = (0, 0, 0);
-        while let Some(window) = self.lanes.iter().filter_map(|lane| lock(lane).next).min() {
-            let start = self.shared.windows.start(window);
-            if start >= end {
-                break;
-            }
-            self.close_slices(slices.pass(start));
-            let index_max = self.lanes.iter().map(|lane| lock(lane).core.outbox.index_max()).max().unwrap_or(0);
-            let job = Job::Run(slices.plan(window, &self.shared.windows, end, index_max));
-            let messages = self.exchange(window);
-            if messages + timers_before >= PARALLEL_EVENTS_MIN * self.lanes.len() as u64 {
+        let mut survey = self.survey(SimTime::ZERO)?;
+        let (mut handled, mut timers_before, mut opened) = (0, 0, 0);
+        let spread = |messages: u64, job: Job| {
+            if messages >= PARALLEL_EVENTS_MIN * self.lanes.len() as u64 {
                 all_lanes(job);
             } else {
                 (0..self.lanes.len()).for_each(|lane| one_lane(lane, job));
             }
+        };
+        while let Some(window) = survey.next {
+            let start = self.shared.windows.start(window);
+            if start >= end {
+                break;
+            }
+            let block = self.shared.windows.block(window);
+            if self.shared.windows.block_log2() > 0 && block > opened {
+                opened = block;
+                spread(self.exchange(|outbox, deliver| outbox.take_block(block, deliver)), Job::Open(block));
+                // Only now is the first window of the block known that has anything to do.
+                survey = self.survey(SimTime::from_nanos(start))?;
+                continue;
+            }
+            self.close_slices(slices.pass(start));
+            let job = Job::Run(slices.plan(window, &self.shared.windows, end, survey.index_max));
+            let messages = self.exchange(|outbox, deliver| outbox.take_window(window, deliver));
+            spread(messages + timers_before, job);
             handled += 1;
-            let events = self.lanes.iter().map(|lane| lock(lane).core.tally.events).sum::<u64>();
-            timers_before = (events - events_before).saturating_sub(messages);
-            events_before = events;
+            let events_before = survey.events;
+            survey = self.survey(SimTime::from_nanos(start))?;
+            timers_before = (survey.events - events_before).saturating_sub(messages);
             progress.now.store(start, Ordering::Relaxed);
-            progress.events.store(events, Ordering::Relaxed);
-            self.check_conservation(SimTime::from_nanos(start))?;
+            progress.events.store(survey.events, Ordering::Relaxed);
         }
         self.close_slices(slices.pass(u64::MAX));
         Ok(handled)
@@ -352,55 +380,50 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         }
     }
 
-    /// Swaps the messages of `window`: from the lanes that sent them to the partitions that they are for. Returns
+    /// Swaps messages that `take` takes out: from the lanes that sent them to the partitions that they are for. Returns
     /// their number.
-    fn exchange(&self, window: u64) -> u64 {
+    fn exchange(&self, take: impl Fn(&mut Outbox<P::Message>, &mut Deliver<'_, P::Message>)) -> u64 {
         let lanes = self.lanes.len();
         let mut messages = 0;
         for sender in 0..lanes {
-            // Taken out, so that the sender can deliver to itself.
-            let mut delivered: Vec<(usize, Inbox<P::Message>)> = Vec::new();
-            lock(&self.lanes[sender]).core.outbox.take_window(window, |partition, inbox| {
-                delivered.push((partition, std::mem::replace(inbox, Inbox::new())));
-            });
-            for (partition, mut from) in delivered {
+            let Lane { inboxes, core, .. } = &mut *lock(&self.lanes[sender]);
+            take(&mut core.outbox, &mut |partition, from| {
                 messages += from.len() as u64;
-                let inbox = &mut lock(&self.lanes[partition % lanes]).inboxes[partition / lanes];
-                inbox.chunks.append(&mut from.chunks);
-                inbox.parcels.append(&mut from.parcels);
-            }
+                if partition % lanes == sender {
+                    inboxes[partition / lanes].append(from);
+                } else {
+                    lock(&self.lanes[partition % lanes]).inboxes[partition / lanes].append(from);
+                }
+            });
         }
         messages
     }
 
-    /// Sent = received + dropped + in flight, for every kind.
-    fn check_conservation(&self, time: SimTime) -> Result<(), Violation> {
-        for (kind, &name) in self.shared.protocol.kinds().iter().enumerate() {
-            let (mut totals, mut in_flight) = (KindTotals::default(), 0);
-            for lane in &self.lanes {
-                let lane = lock(lane);
-                let lane_totals = lane.core.tally.totals(kind);
-                totals.sent += lane_totals.sent;
-                totals.received += lane_totals.received;
-                totals.dropped += lane_totals.dropped;
-                in_flight += lane.core.tally.queued[kind];
-            }
-            if i128::from(totals.sent)
-                != i128::from(totals.received) + i128::from(totals.dropped) + i128::from(in_flight)
-            {
-                let KindTotals { sent, received, dropped } = totals;
-                return Err(Violation {
-                    kind: name,
-                    time,
-                    sent,
-                    received,
-                    dropped,
-                    in_flight,
-                    seed: self.settings.seed,
-                });
+    /// Looks at all lanes after a window that began at `time`.
+    ///
+    /// # Errors
+    /// Unless sent = received + dropped + in flight, for every kind.
+    fn survey(&self, time: SimTime) -> Result<Survey, Violation> {
+        let mut survey = Survey { next: None, events: 0, index_max: 0 };
+        let (mut totals, mut in_flight) = ([KindTotals::default(); KINDS_MAX], [0; KINDS_MAX]);
+        let kinds = self.shared.protocol.kinds();
+        for lane in &self.lanes {
+            let lane = lock(lane);
+            survey.next = survey.next.into_iter().chain(lane.next).min();
+            survey.events += lane.core.tally.events;
+            survey.index_max = survey.index_max.max(lane.core.outbox.index_max());
+            for (kind, sum) in totals.iter_mut().enumerate().take(kinds.len()) {
+                *sum += lane.core.tally.totals(kind);
+                in_flight[kind] += lane.core.tally.queued[kind];
             }
         }
-        Ok(())
+        for ((&kind, totals), in_flight) in kinds.iter().zip(totals).zip(in_flight) {
+            let KindTotals { sent, received, dropped } = totals;
+            if i128::from(sent) != i128::from(received) + i128::from(dropped) + i128::from(in_flight) {
+                return Err(Violation { kind, time, sent, received, dropped, in_flight, seed: self.settings.seed });
+            }
+        }
+        Ok(survey)
     }
 
     fn finish(self, windows: u64) -> Outcome<P, O> {

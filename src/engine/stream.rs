@@ -111,6 +111,11 @@ impl<E: Copy> Stream<E> {
         self.current.is_empty()
     }
 
+    /// The events of the chunk that is being filled.
+    pub(super) fn last_chunk(&self) -> &[E] {
+        &self.current
+    }
+
     /// Moves all chunks to `chunks` and leaves the stream empty.
     pub(super) fn drain_into(&mut self, chunks: &mut Vec<Column<E>>) {
         if self.is_empty() {

@@ -17,8 +17,8 @@ const ROWS: usize = (Flow::ALL.len() * TYPES).next_power_of_two();
 #[derive(Debug)]
 pub(super) struct Tally {
     kinds: usize,
-    /// `[slice][flow][type][kind]`, the first three flattened.
-    open: Box<[[Count; KINDS_MAX]; 2 * ROWS]>,
+    /// `[kind][slice][flow][type]`, the last three flattened: what the conservation check adds up lies together.
+    open: Box<[[Count; 2 * ROWS]; KINDS_MAX]>,
     closed: Vec<Traffic>,
     /// Sums over the closed slices, for the conservation check.
     settled: [KindTotals; KINDS_MAX],
@@ -53,7 +53,7 @@ impl Tally {
         let histogram = || Histogram::new(3).expect("three significant digits are allowed");
         Tally {
             kinds,
-            open: Box::new([[Count::default(); KINDS_MAX]; 2 * ROWS]),
+            open: Box::new([[Count::default(); 2 * ROWS]; KINDS_MAX]),
             closed: Vec::new(),
             settled: [KindTotals::default(); KINDS_MAX],
             queued: [0; KINDS_MAX],
@@ -67,7 +67,7 @@ impl Tally {
     /// Counts in a [`row`].
     #[inline(always)]
     pub(super) fn add(&mut self, row: usize, kind: usize, messages: u64, bytes: u64) {
-        self.open[row % (2 * ROWS)][kind % KINDS_MAX] += Count { messages, bytes };
+        self.open[kind % KINDS_MAX][row % (2 * ROWS)] += Count { messages, bytes };
     }
 
     /// Passes a boundary: the current slice is closed.
@@ -76,8 +76,9 @@ impl Tally {
         for flow in Flow::ALL {
             for node_type in NodeType::ALL {
                 for kind in 0..self.kinds {
-                    let next = std::mem::take(&mut self.open[row(1, flow, node_type)][kind]);
-                    let count = std::mem::replace(&mut self.open[row(0, flow, node_type)][kind], next);
+                    let open = &mut self.open[kind];
+                    let next = std::mem::take(&mut open[row(1, flow, node_type)]);
+                    let count = std::mem::replace(&mut open[row(0, flow, node_type)], next);
                     done.add(flow, kind, node_type, count);
                     self.settled[kind].add(flow, count.messages);
                 }
@@ -92,7 +93,7 @@ impl Tally {
         for slice in 0..2 {
             for flow in Flow::ALL {
                 for node_type in NodeType::ALL {
-                    totals.add(flow, self.open[row(slice, flow, node_type)][kind].messages);
+                    totals.add(flow, self.open[kind][row(slice, flow, node_type)].messages);
                 }
             }
         }
@@ -103,6 +104,14 @@ impl Tally {
     pub(super) fn into_results(mut self) -> (Vec<Traffic>, Vec<Histogram<u64>>, Vec<LinkDelays>) {
         self.close_slice();
         (self.closed, self.delays, self.links)
+    }
+}
+
+impl std::ops::AddAssign for KindTotals {
+    fn add_assign(&mut self, more: Self) {
+        self.sent += more.sent;
+        self.received += more.received;
+        self.dropped += more.dropped;
     }
 }
 

@@ -134,6 +134,13 @@ impl<T: Copy> TimerWheel<T> {
         }
     }
 
+    /// Timers that are due in `window`, as far as they are known without a search: perhaps not all.
+    pub(super) fn upcoming(&self, window: u64) -> impl Iterator<Item = &Alarm<T>> {
+        let is_filed = self.current >> SLOT_BITS == window >> SLOT_BITS;
+        let stream = self.levels[0].slots.get(digit(window, 0)).filter(|_| is_filed);
+        stream.into_iter().flat_map(Stream::last_chunk)
+    }
+
     /// A window after the current one before which no timer lies; `None` if no timer is set.
     ///
     /// Exact if the timer is less than 256 windows away, else the start of its slot.
