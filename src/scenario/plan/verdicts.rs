@@ -47,8 +47,8 @@ pub(super) fn suspicions(scenario: &Scenario, point: &Point, timing: SwimTiming)
     let probes = f64::from(point.population.total()) * (point.warmup + point.measure).as_secs_f64()
         / timing.period.as_secs_f64();
     // A probe is two messages, an indirect one four.
-    let fails = |loss: f64, messages: i32| 1.0 - (1.0 - loss).powi(messages);
-    probes * with_losses(scenario, point, |loss| fails(loss, 2) * fails(loss, 4).powi(timing.indirect_probes as i32))
+    let fails = |loss: f64, messages| 1.0 - power(1.0 - loss, messages);
+    probes * with_losses(scenario, point, |loss| fails(loss, 2) * power(fails(loss, 4), timing.indirect_probes))
 }
 
 /// How many members a member of SWIM is expected to suspect at a time, at most: all that crash together, and of what comes
@@ -75,7 +75,7 @@ fn of_heartbeats(scenario: &Scenario, point: &Point) -> f64 {
         (None, _) => return 0.0,
     };
     let wrong = with_losses(scenario, point, |loss| match detector {
-        Detector::Timeout { missed } => loss.powi(missed as i32),
+        Detector::Timeout { missed } => power(loss, missed),
         Detector::Phi { .. } => loss,
     });
     let parted = parted(scenario, point);
@@ -124,6 +124,11 @@ fn with_losses(scenario: &Scenario, point: &Point, chance: impl Fn(f64) -> f64) 
     })
 }
 
+/// `base` so many times by itself; with few times, for each is a multiplication.
+fn power(base: f64, times: u32) -> f64 {
+    (0..times).fold(1.0, |product, _| product * base)
+}
+
 /// The share of the nodes that is in `set`.
 fn share(scenario: &Scenario, point: &Point, set: &NodeSet) -> f64 {
     faults::expected(set, &scenario.network, point) / f64::from(point.population.total())
@@ -160,6 +165,8 @@ mod tests {
         assert!((found - count).abs() <= 1e-6 * count, "{approach}: {found} verdicts, not {count}, with\n{lines}");
     }
 
+    /// That three indirect probes fail at a loss of 1 %: 1 - 0.99^4 each.
+    const INDIRECT: f64 = 0.039_403_99 * 0.039_403_99 * 0.039_403_99;
     const CRASH: &str = "[[faults.crash]]\nat = \"10s\"\nshare = 0.001\n";
 
     #[test]
@@ -185,7 +192,7 @@ mod tests {
     fn losses_make_suspicions_that_are_refuted() {
         let n = 100_000.0;
         // 100 periods of a second; 1 - 0.99^2, and 1 - 0.99^4 three times.
-        let fails = 0.0199 * 0.039_403_99_f64.powi(3);
+        let fails = 0.0199 * INDIRECT;
         check("swim", "network.loss = 0.01", n * 2.0 * n * 100.0 * fails);
         let loss = "[[faults.loss]]\nstart = \"20s\"\nend = \"45s\"\nloss = 0.01";
         check("swim", loss, n * 2.0 * n * 25.0 * fails);
@@ -210,7 +217,7 @@ mod tests {
         let near = |found: f64, count: f64| assert!((found - count).abs() < 1e-6 * count, "{found}, not {count}");
         near(at_once(CRASH), 100.0);
         // A suspicion lasts 20 of the 100 seconds.
-        near(at_once("network.loss = 0.01"), 0.2 * 1e7 * 0.0199 * 0.039_403_99_f64.powi(3));
+        near(at_once("network.loss = 0.01"), 0.2 * 1e7 * 0.0199 * INDIRECT);
         let churn = "[[faults.churn]]\nshare = 0.0001\nsession = { model = \"constant\", value = \"15s\" }\n\
                      absence = { model = \"constant\", value = \"5s\" }\n";
         near(at_once(&format!("{CRASH}{churn}")), 100.0 + 0.2 * 10.0 * 6.0);
