@@ -240,6 +240,17 @@ fn the_estimate_is_no_less_than_what_a_run_takes_and_no_more_than_twice() {
     }
 }
 
+/// Of 20,000 members 80 crash, and each of the others suspects them and takes them for down: three million verdicts, which
+/// take more than everything else.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_estimate_counts_verdicts() {
+    let crash = "faults={ crash = { at = '1s', share = 0.004 } }";
+    let sets = [crash, "warmup=0s", "measure=40s", "tables=detection"];
+    let ratio = expected_over_measured("swim", 20_000, &sets);
+    assert!((1.0..=2.0).contains(&ratio), "{ratio}");
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 #[ignore = "takes a minute; run alone"]

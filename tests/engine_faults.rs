@@ -1,8 +1,11 @@
 //! Faults in the engine: who is up when, what becomes of messages and timers, disturbed links, access links that fill.
 
+mod idle;
+
+use idle::Idle;
 use qnetsim::contract::{Effects, Here, NodeId, NodeType, Nodes, Placement, Population, Protocol, SimSpan, SimTime};
-use qnetsim::engine::faults::{Between, Churn, Disturbances, NodeSet, Outage, Schedule};
-use qnetsim::engine::{Capacity, Distribution, Latency, NetworkModel, Outcome, Settings, Simulation, published};
+use qnetsim::engine::faults::{Between, Disturbances, NodeSet, Outage, Schedule};
+use qnetsim::engine::{Capacity, Latency, NetworkModel, Outcome, Settings, Simulation};
 use qnetsim::metrics::{Flow, LifeEvent, Turn};
 
 const SECOND: u64 = 1_000_000_000;
@@ -178,106 +181,6 @@ fn outages_that_overlap_are_one_and_the_earliest_return_does_not_end_them() {
     let (_, outcome) = run(&network(), &settings);
     let of_one: Vec<_> = outcome.lives.iter().filter(|event| event.node == 12).map(|e| (e.time, e.turn)).collect();
     assert_eq!(of_one, [(at(3), Turn::Crashed), (at(12), Turn::Joined)]);
-}
-
-/// How many of the 20,000 nodes of a run with `churn` are up at each of ten moments of a day.
-fn up_over_time(churn: Churn) -> Vec<f64> {
-    let population = Population::flat(20_000);
-    let mut settings = Settings::new(population, 3, at(86_400));
-    settings.faults.churns = vec![churn];
-    let outcome = Simulation::new(&Idle, &network(), settings).run().unwrap();
-    let mut up = 20_000i64;
-    let mut lives = outcome.lives.iter().peekable();
-    let mut counts = Vec::new();
-    for moment in 0..10 {
-        while let Some(event) = lives.next_if(|event| event.time <= at(moment * 8_640)) {
-            up += if event.turn == Turn::Joined { 1 } else { -1 };
-        }
-        counts.push(up as f64 / 20_000.0);
-    }
-    counts
-}
-
-/// Nodes that do nothing.
-struct Idle;
-
-impl Protocol for Idle {
-    type Message = ();
-    type Timer = ();
-    type State = ();
-    fn kinds(&self) -> &'static [&'static str] {
-        &["nothing"]
-    }
-    fn wire_len(&self, (): &(), _: usize) -> u32 {
-        0
-    }
-    fn state(&self, _: Nodes) {}
-    fn handle_start(&self, (): &mut (), _: Here, _: &mut impl Effects<Self>) {}
-    fn handle_message(&self, (): &mut (), _: Here, _: NodeId, (): (), _: &[u8], _: &mut impl Effects<Self>) {}
-    fn handle_timer(&self, (): &mut (), _: Here, (): (), _: &mut impl Effects<Self>) {}
-}
-
-/// Renewal theory: in the steady state a node is up with the chance mean session / (mean session + mean absence), at
-/// every moment, whatever the distributions (Cox, "Renewal theory", 1962, section 7.1).
-#[test]
-fn a_steady_start_stays_steady_whatever_the_distributions() {
-    let hour = 3_600.0;
-    let absences = Distribution::Exponential { mean: hour };
-    let sessions = [
-        Distribution::Exponential { mean: 2.0 * hour },
-        Distribution::Lognormal { median: hour, sigma: 1.2 },
-        Distribution::Constant(1.5 * hour),
-        published("flatout").unwrap(),
-        published("debian").unwrap(),
-        Distribution::Observed(vec![600.0, 7_200.0, 86_400.0].into()),
-    ];
-    for session in sessions {
-        let expected = session.mean() / (session.mean() + hour);
-        let absence = absences.clone();
-        let churn = Churn { nodes: NodeSet::ALL, session: session.clone(), absence, graceful: 0.5, steady: true };
-        for (moment, share) in up_over_time(churn).into_iter().enumerate() {
-            let sigma = (expected * (1.0 - expected) / 20_000.0).sqrt();
-            // Sixty comparisons: five standard deviations are exceeded by chance once in thirty thousand such tests.
-            assert!((share - expected).abs() < 5.0 * sigma, "{session:?} at {moment}: {share} instead of {expected}");
-        }
-    }
-}
-
-#[test]
-fn a_start_with_everyone_up_begins_with_whole_sessions() {
-    let session = Distribution::Constant(3_600.0);
-    let absence = Distribution::Constant(1_800.0);
-    let churn = Churn { nodes: NodeSet::ALL, session, absence, graceful: 0.0, steady: false };
-    let up = up_over_time(churn);
-    // At 0 s and 17,280 s (3 periods of 5,400 s and 1,080 s) all are up, at 8,640 s (1 period and 3,240 s) as well.
-    assert_eq!(&up[..3], [1.0, 1.0, 1.0]);
-    assert_eq!(up[3], 0.0, "25,920 s are four periods and 4,320 s, in an absence");
-}
-
-/// Stutzbach and Rejaie, "Understanding churn in peer-to-peer networks", IMC 2006: Weibull sessions. Their means and
-/// medians follow from shape and scale; here, those of the whole sessions that the engine plays out, within 5 standard
-/// errors of the mean and 3 % of the median. Session lengths of Debian have a standard deviation of 3.3 means.
-#[test]
-fn the_sessions_that_are_played_out_have_the_published_means_and_medians() {
-    for (name, mean, median, deviations) in
-        [("debian", 163.0, 16.2, 3.4), ("redhat", 119.0, 7.2, 4.1), ("flatout", 64.0, 22.5, 1.8)]
-    {
-        let mut settings = Settings::new(Population::flat(20_000), 5, at(400 * 86_400));
-        let absence = Distribution::Constant(30.0 * 86_400.0 * 100.0);
-        let churn =
-            Churn { nodes: NodeSet::ALL, session: published(name).unwrap(), absence, graceful: 0.0, steady: false };
-        settings.faults.churns = vec![churn];
-        let outcome = Simulation::new(&Idle, &network(), settings).run().unwrap();
-        let mut minutes: Vec<f64> =
-            outcome.lives.iter().map(|event| event.time.as_nanos() as f64 / (60.0 * SECOND as f64)).collect();
-        assert_eq!(minutes.len(), 20_000, "every session ends");
-        minutes.sort_unstable_by(f64::total_cmp);
-        let measured = minutes.iter().fold(0.0, |sum, minutes| sum + minutes) / 20_000.0;
-        let tolerance = 5.0 * deviations * mean / 20_000f64.sqrt() + 0.005 * mean;
-        assert!((measured - mean).abs() < tolerance, "{name}: mean {measured} instead of {mean} +- {tolerance}");
-        let middle = minutes[10_000];
-        assert!((middle - median).abs() < 0.05 * median + 0.05, "{name}: median {middle} instead of {median}");
-    }
 }
 
 #[test]

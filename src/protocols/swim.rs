@@ -18,7 +18,7 @@
 //! buddy system; Dadgar, Phillips, Currey, DSN-W 2018).
 //!
 //! Left out: a member that is taken for down is not contacted again, as in the paper. So a network that was cut in two
-//! for longer than a suspicion lasts stays in two parts, but for what views forgot.
+//! stays in two parts once every member was told that those on the other side are down, but for what views forgot.
 
 pub mod membership;
 pub mod wire;

@@ -1,6 +1,7 @@
 //! What a point will take, before anything is allocated.
 
 mod faults;
+mod verdicts;
 
 use crate::contract::NodeType;
 use crate::metrics::Method;
@@ -24,6 +25,8 @@ const NODE_BYTES: u64 = 48;
 /// What a node takes that runs SWIM: a cache line, a larger timer than others have, and what it knows of failures that
 /// are not planned.
 const SWIM_BYTES: u64 = 64 + 16 + 128;
+/// What a suspicion takes at each member that has heard of it: a timer of 32 bytes, and the slack of its chunk.
+const SUSPICION_BYTES: f64 = 48.0;
 /// A bucket of the time series in each thread that counts for it: 12 counts of 16 bytes for each of three kinds.
 const BUCKET_BYTES: u64 = 640;
 /// Delays between two regions: the slots of a histogram up to a second, in each thread and in each result.
@@ -44,10 +47,12 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         Approach::FullMesh { .. } => 0,
         Approach::Ping | Approach::FlatGossip { .. } => links(point) * 12 + nodes * 8,
         Approach::Hierarchical(_) => links(point) * 12 + nodes * 12,
-        Approach::Swim(_) => {
-            // A view keeps eight bytes of all who ever went, and grows by a quarter.
-            let known = faults::changing(scenario, point).min(View::EXCEPTIONS_MAX as u64) * 10;
-            nodes * (SWIM_BYTES + known + known.min(Waiting::BYTES_MAX as u64))
+        Approach::Swim(timing) => {
+            // A view keeps eight bytes of all who ever went or were suspected, and grows by a quarter.
+            let known = faults::changing(scenario, point) + verdicts::suspicions(scenario, point, timing) as u64;
+            let known = known.min(View::EXCEPTIONS_MAX as u64) * 10;
+            let suspected = verdicts::suspected_at_once(scenario, point, timing) * SUSPICION_BYTES;
+            nodes.saturating_mul(SWIM_BYTES + known + known.min(Waiting::BYTES_MAX as u64) + suspected as u64)
         }
         Approach::Gossip { seen, .. } => {
             let upper = u64::from(upper_nodes(point));
@@ -62,6 +67,7 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         _ => nodes * 4,
     };
     let stored = stored.saturating_add(detectors(scenario, point));
+    let stored = stored.saturating_add(verdicts::bytes(scenario, point));
     let threads = threads as u64;
     let regions = scenario.network.latency.regions().len() as u64;
     let links = regions * regions * LINK_BYTES;

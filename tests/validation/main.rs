@@ -1,10 +1,14 @@
 //! Results that are not ours, and whether the simulator arrives at them. Every test names its source.
 
+mod churn;
 mod distributions;
+#[path = "../idle/mod.rs"]
+mod idle;
 mod infect_and_die;
 mod latency;
 mod random_graphs;
 mod sample;
+mod sampling;
 mod spreading;
 mod statistics;
 mod swim;

@@ -2,7 +2,7 @@
 
 use super::super::{LatencySpec, NetworkSpec, Point, Scenario};
 use crate::contract::{NodeType, SimTime};
-use crate::engine::faults::NodeSet;
+use crate::engine::faults::{NodeSet, Schedule};
 
 /// Of every node, where some come and go: where it stands in its life.
 const LIFE_BYTES: u64 = 4;
@@ -21,34 +21,64 @@ pub(super) fn bytes(scenario: &Scenario, point: &Point) -> u64 {
     if schedule.churns.is_empty() && schedule.outages.is_empty() {
         return capacity;
     }
-    let run = point.warmup + point.measure;
-    let end = SimTime::ZERO + run;
-    let (mut changing, mut turns) = (0.0, 0.0);
-    for churn in &schedule.churns {
-        let size = expected(&churn.nodes, &scenario.network, point);
-        let cycle = churn.session.mean() + churn.absence.mean();
-        changing += size;
-        // A run that begins in the middle of a session and one that is cut off make up to two more.
-        turns += size * 2.0 * (run.as_secs_f64() / cycle + 1.0);
-    }
-    for outage in &schedule.outages {
-        let size = expected(&outage.nodes, &scenario.network, point);
-        let ends = [Some(outage.from), outage.until].into_iter().flatten().filter(|&moment| moment < end).count();
-        changing += size;
-        turns += size * ends as f64;
-    }
+    let sets =
+        schedule.churns.iter().map(|churn| &churn.nodes).chain(schedule.outages.iter().map(|outage| &outage.nodes));
+    let changing: f64 = sets.map(|set| expected(set, &scenario.network, point)).sum();
+    let turns = turns(scenario, point);
+    let turns: f64 = turns.departures.iter().chain(&turns.returns).sum();
     let changes = changing.min(nodes as f64) * CHANGE_BYTES + turns * TURN_BYTES;
     // The cast saturates.
     (nodes * LIFE_BYTES + capacity).saturating_add(changes as u64)
 }
 
-/// How many nodes of `point` are expected to come or go at all.
+/// How many nodes of `point` are expected to come or go at all before its run ends.
 pub(super) fn changing(scenario: &Scenario, point: &Point) -> u64 {
-    let schedule = &scenario.faults.schedule;
-    let sets =
-        schedule.churns.iter().map(|churn| &churn.nodes).chain(schedule.outages.iter().map(|outage| &outage.nodes));
+    let end = SimTime::ZERO + point.warmup + point.measure;
+    let Schedule { churns, outages } = &scenario.faults.schedule;
+    let within = outages.iter().filter(|outage| outage.from < end).map(|outage| &outage.nodes);
+    let sets = churns.iter().map(|churn| &churn.nodes).chain(within);
     let nodes = sets.fold(0.0, |sum, set| sum + expected(set, &scenario.network, point));
     (nodes.ceil() as u64).min(u64::from(point.population.total()))
+}
+
+/// How often nodes are expected to go and to come back, by type.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Turns {
+    pub(super) departures: [f64; 4],
+    pub(super) returns: [f64; 4],
+}
+
+impl Turns {
+    /// Adds turns of all nodes in `set`.
+    fn add(&mut self, set: &NodeSet, departures: f64, returns: f64, scenario: &Scenario, point: &Point) {
+        for (node_type, size) in by_type(set, &scenario.network, point).into_iter().enumerate() {
+            self.departures[node_type] += size * departures;
+            self.returns[node_type] += size * returns;
+        }
+    }
+}
+
+/// The turns of a run of `point`.
+pub(super) fn turns(scenario: &Scenario, point: &Point) -> Turns {
+    let mut turns = turns_of_churn(scenario, point);
+    let end = SimTime::ZERO + point.warmup + point.measure;
+    let happens = |moment: SimTime| f64::from(moment < end);
+    for outage in &scenario.faults.schedule.outages {
+        turns.add(&outage.nodes, happens(outage.from), outage.until.map_or(0.0, happens), scenario, point);
+    }
+    turns
+}
+
+/// Those of them that churn makes.
+pub(super) fn turns_of_churn(scenario: &Scenario, point: &Point) -> Turns {
+    let mut turns = Turns::default();
+    let run = (point.warmup + point.measure).as_secs_f64();
+    for churn in &scenario.faults.schedule.churns {
+        // A run that begins in the middle of a session and one that is cut off make up to two more turns.
+        let cycles = run / (churn.session.mean() + churn.absence.mean()) + 1.0;
+        turns.add(&churn.nodes, cycles, cycles, scenario, point);
+    }
+    turns
 }
 
 /// The longest delay, in seconds, that surges make of one of up to `delay`. No two of them are about the same links.
@@ -58,9 +88,12 @@ pub(super) fn longest_delay(scenario: &Scenario, delay: f64) -> f64 {
 }
 
 /// How many nodes of `point` are in `set`, on average over all seeds.
-fn expected(set: &NodeSet, network: &NetworkSpec, point: &Point) -> f64 {
-    let of_types = NodeType::ALL.into_iter().filter(|&node_type| set.types[node_type as usize]);
-    let count: u64 = of_types.map(|node_type| u64::from(point.population.count(node_type))).sum();
+pub(super) fn expected(set: &NodeSet, network: &NetworkSpec, point: &Point) -> f64 {
+    by_type(set, network, point).iter().sum()
+}
+
+/// The same by type.
+fn by_type(set: &NodeSet, network: &NetworkSpec, point: &Point) -> [f64; 4] {
     let in_regions = match &network.latency {
         LatencySpec::Regions { shares, .. } => {
             let chosen = shares.iter().enumerate().filter(|(region, _)| set.regions >> region & 1 == 1);
@@ -68,13 +101,17 @@ fn expected(set: &NodeSet, network: &NetworkSpec, point: &Point) -> f64 {
         }
         _ => 1.0,
     };
-    count as f64 * in_regions * set.share
+    NodeType::ALL.map(|node_type| {
+        let is_meant = f64::from(set.types[node_type as usize]);
+        is_meant * f64::from(point.population.count(node_type)) * in_regions * set.share
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::super::parse;
     use super::*;
+    use crate::contract::SimSpan;
 
     const TIERS: &str = "name = \"a\"\nnodes = \"100K\"\napproaches = \"hierarchical\"\nwarmup = \"10s\"\n\
                          measure = \"90s\"\ntiers = { super = 100, full = 900, mobile = \"49K\" }\n";
@@ -115,6 +152,9 @@ mod tests {
         let crash = "[[faults.crash]]\nat = \"10s\"\ntypes = \"super\"\n";
         check(crash, 400_000 + 100 * (40 + 24));
         check(&format!("{crash}until = \"99s\""), 400_000 + 100 * (40 + 2 * 24));
+        let late = scenario(&format!("{crash}[[faults.crash]]\nat = \"50s\"\ntypes = \"full\""));
+        let short = Point { measure: SimSpan::from_secs(39), ..late.points[0].clone() };
+        assert_eq!([changing(&late, &late.points[0]), changing(&late, &short)], [1_000, 100]);
         check(&format!("{crash}until = \"100s\""), 400_000 + 100 * (40 + 24));
         let crowd = "[[faults.crowd]]\nat = \"10s\"\nstay = \"20s\"\n";
         check(crowd, 400_000 + 100_000 * (40 + 3 * 24));
