@@ -1,0 +1,1 @@
+//! Tests of Kademlia, without an engine.
