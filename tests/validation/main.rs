@@ -2,6 +2,7 @@
 
 mod distributions;
 mod infect_and_die;
+mod kademlia;
 mod latency;
 mod random_graphs;
 mod sample;
