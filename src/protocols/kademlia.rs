@@ -42,7 +42,7 @@ use crate::contract::{
     Domain, Effects, Here, Key256, NodeId, Nodes, Population, Protocol, RandomKey, SimSpan, prefetch,
 };
 
-/// Most lookups of a node at a time.
+/// Most lookups of a node at a time. As many again may have ended, but wait for answers to see who is down.
 pub const LOOKUPS_MAX: usize = 8;
 
 /// Most buckets of a node that are checked at a time, each for one contact.

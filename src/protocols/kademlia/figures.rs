@@ -98,7 +98,7 @@ pub struct LookupFigures {
     pub finished: u64,
     /// Of these, those that found what they were for: the value, or anybody who answered.
     pub found: u64,
-    /// Requests that were not answered in time.
+    /// Requests that were not answered in time, as long as the lookup was under way.
     pub timeouts: u64,
     /// Steps to the closest node that answered, or to whoever had the value: how many nodes told of each other on the
     /// way to it. A contact of the node itself is one hop away, the node itself none. Of those that found anything.
@@ -162,7 +162,7 @@ pub struct KademliaFigures {
     lookups: [LookupFigures; Purpose::COUNT],
     /// Messages that could not be understood; they were ignored as a whole.
     pub rejected: u64,
-    /// Answers that nobody waited for.
+    /// Answers that nobody waited for, the late included.
     pub unasked: u64,
     /// Lookups that were due, but the node had not joined yet or had too many under way.
     pub skipped: u64,

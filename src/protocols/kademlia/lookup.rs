@@ -81,6 +81,8 @@ pub(super) struct Lookup {
     /// Requests that were not answered in time.
     pub(super) timeouts: u16,
     waiting: u16,
+    /// Whether it has done what it was for, and only waits to see who does not answer.
+    pub(super) has_ended: bool,
     /// Answers in a row that told of no closer node.
     idle: u8,
     /// The closest first.
@@ -97,6 +99,7 @@ impl Lookup {
             requests: 0,
             timeouts: 0,
             waiting: 0,
+            has_ended: false,
             idle: 0,
             candidates: Vec::new(),
         }
@@ -118,17 +121,26 @@ impl Lookup {
 
     /// Takes in that there is `node`. `hops` is how many nodes told of each other on the way to it.
     pub(super) fn learn(&mut self, keys: &Keys, k: usize, node: NodeId, hops: u8) {
-        let most = KEPT_PER_K * k;
         let Err(place) = self.place(keys, node) else { return };
-        if place >= most {
-            return;
-        }
-        if self.candidates.len() == most {
-            let dropped = self.candidates.pop();
-            self.waiting -= u16::from(dropped.is_some_and(|last| last.stage == Stage::Waiting));
+        if self.candidates.len() >= KEPT_PER_K * k {
+            // The farthest makes room, but for those who are waited for.
+            let dropped = self.candidates.iter().rposition(|other| other.stage != Stage::Waiting);
+            let Some(dropped) = dropped.filter(|&dropped| dropped >= place) else { return };
+            self.candidates.remove(dropped);
         }
         let distance = keys.head(node) ^ head_of(&self.target);
         self.candidates.insert(place, Candidate { distance, node, hops, stage: Stage::New });
+    }
+
+    /// Ends the lookup: nobody is asked any more, and all are forgotten but those who are waited for.
+    pub(super) fn retire(&mut self) {
+        self.has_ended = true;
+        self.candidates.retain(|other| other.stage == Stage::Waiting);
+    }
+
+    /// Whether nobody is waited for.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.waiting == 0
     }
 
     /// Whom to ask next, if anybody may be asked now.
@@ -163,6 +175,9 @@ impl Lookup {
             Stage::Failed => {}
         }
         candidate.stage = Stage::Answered;
+        if self.has_ended {
+            return true;
+        }
         let hops = candidate.hops.saturating_add(1);
         let before = self.candidates[0].distance;
         told.iter().filter(|&&other| other != own).for_each(|&other| self.learn(keys, k, other, hops));
@@ -276,9 +291,16 @@ mod tests {
         assert_eq!(asked(&mut lookup, K), near[50..54]);
         assert!(lookup.answer(&keys, (K, OWN), near[50], &near[20..60]));
         assert_eq!(lookup.candidates.len(), KEPT_PER_K * K);
-        assert!(lookup.candidates.iter().map(|other| other.node).eq(near[20..32].iter().copied()));
-        assert!(!lookup.answer(&keys, (K, OWN), near[51], &[near[1]]), "it is forgotten");
-        assert_eq!(lookup.waiting, 0, "and not waited for");
+        let kept = near[20..29].iter().chain(&near[51..54]).copied();
+        assert!(lookup.candidates.iter().map(|other| other.node).eq(kept), "those who are waited for as well");
+        assert!(!lookup.answer(&keys, (K, OWN), near[50], &[near[1]]), "it is forgotten");
+        assert!(lookup.answer(&keys, (K, OWN), near[51], &[near[60], near[19]]));
+        let kept = near[19..29].iter().chain(&near[52..54]).copied();
+        assert!(lookup.candidates.iter().map(|other| other.node).eq(kept));
+        lookup.retire();
+        assert!(!lookup.is_quiet() && lookup.fail(&keys, near[52]));
+        assert!(lookup.answer(&keys, (K, OWN), near[53], &[near[1]]) && lookup.is_quiet());
+        assert_eq!(lookup.hops_to(&keys, near[1]), None, "it has ended");
         assert_eq!(size_of::<Candidate>(), 16);
     }
 }

@@ -1,5 +1,6 @@
 //! What the nodes of a partition remember: two cache lines a node, its contacts, and what it is busy with.
 
+use super::LOOKUPS_MAX;
 use super::figures::{KademliaFigures, LookupRecord};
 use super::lookup::Lookup;
 use super::table::Table;
@@ -62,6 +63,15 @@ impl Node {
         self.number
     }
 
+    /// Keeps a lookup that has ended until all that it waits for have answered or are late; but not more than
+    /// [`LOOKUPS_MAX`] of them.
+    pub(super) fn wait_out(&mut self, lookup: Lookup) {
+        let waiting = self.lookups.iter().filter(|other| other.has_ended).count();
+        if !lookup.is_quiet() && waiting < LOOKUPS_MAX {
+            self.lookups.push(lookup);
+        }
+    }
+
     fn bytes(&self) -> usize {
         let lookups: usize = self.lookups.iter().map(Lookup::bytes).sum();
         let busy = self.lookups.capacity() * size_of::<Lookup>() + self.checks.capacity() * size_of::<Check>();
@@ -105,7 +115,7 @@ impl KademliaState {
 
     /// How many lookups of the node at `index` are under way.
     pub fn lookups(&self, index: usize) -> usize {
-        self.nodes[index].lookups.len()
+        self.nodes[index].lookups.iter().filter(|lookup| !lookup.has_ended).count()
     }
 
     /// The values that the node at `index` keeps.
@@ -126,7 +136,7 @@ impl KademliaState {
     /// Forgets everything that the node at `index` knew.
     pub(super) fn reset(&mut self, index: usize) {
         let node = &mut self.nodes[index];
-        self.figures.aborted += node.lookups.len() as u64;
+        self.figures.aborted += node.lookups.iter().filter(|lookup| !lookup.has_ended).count() as u64;
         *node = Node { number: node.number, records: node.records, ..Node::default() };
     }
 

@@ -107,7 +107,8 @@ impl Kademlia {
         fx: &mut impl Effects<Self>,
     ) {
         let node = &state.nodes[here.index];
-        if node.presence != Presence::Joined || node.lookups.len() >= LOOKUPS_MAX {
+        let under_way = node.lookups.iter().filter(|lookup| !lookup.has_ended).count();
+        if node.presence != Presence::Joined || under_way >= LOOKUPS_MAX {
             state.figures.skipped += 1;
             return;
         }
@@ -148,6 +149,12 @@ impl Kademlia {
         let lookups = &mut state.nodes[here.index].lookups;
         let Some(place) = lookups.iter().position(|lookup| lookup.number == number) else { return };
         let lookup = &mut lookups[place];
+        if lookup.has_ended {
+            if lookup.is_quiet() {
+                lookups.swap_remove(place);
+            }
+            return;
+        }
         while let Some(to) = lookup.next(self.k(), usize::from(self.options.alpha)) {
             let message = match lookup.purpose {
                 Purpose::Value { .. } => KademliaMessage::FindValue { number },
@@ -157,8 +164,10 @@ impl Kademlia {
             fx.wake_after(self.options.timeout, KademliaTimer::Answer { number, from: to });
         }
         if lookup.is_done(self.k()) {
-            let lookup = lookups.swap_remove(place);
+            let mut lookup = lookups.swap_remove(place);
             self.end(state, here, &lookup, fx);
+            lookup.retire();
+            state.nodes[here.index].wait_out(lookup);
         }
     }
 
@@ -192,15 +201,18 @@ impl Kademlia {
         let lookups = &mut state.nodes[here.index].lookups;
         let asked = lookups.iter_mut().position(|lookup| {
             let is_for_value = matches!(lookup.purpose, Purpose::Value { .. });
-            lookup.number == number && is_for_value && lookup.answer(&self.keys, (self.k(), here.id), from, &[])
+            let is_asked = lookup.number == number && is_for_value && !lookup.has_ended;
+            is_asked && lookup.answer(&self.keys, (self.k(), here.id), from, &[])
         });
         let Some(place) = asked else {
             state.figures.unasked += 1;
             return;
         };
-        let lookup = lookups.swap_remove(place);
+        let mut lookup = lookups.swap_remove(place);
         let hops = lookup.hops_to(&self.keys, from).unwrap_or(0);
         self.record(state, here, &lookup, Some((from, hops)), fx.now());
+        lookup.retire();
+        state.nodes[here.index].wait_out(lookup);
     }
 
     /// `from` has not answered lookup `number` in time, if that is still under way.
@@ -310,7 +322,8 @@ impl Kademlia {
     /// Looks for a random key in the next bucket that is due, unless another is being refreshed.
     fn refresh_next(&self, state: &mut KademliaState, here: Here, fx: &mut impl Effects<Self>) {
         let node = &mut state.nodes[here.index];
-        if node.lookups.iter().any(|lookup| lookup.purpose == Purpose::Refresh) || node.due == 0 {
+        let is_busy = node.lookups.iter().any(|lookup| lookup.purpose == Purpose::Refresh && !lookup.has_ended);
+        if is_busy || node.due == 0 {
             return;
         }
         let bucket = node.due.trailing_zeros() as usize;
