@@ -37,7 +37,7 @@ use self::lookup::Purpose;
 pub use self::state::KademliaState;
 use self::state::{Node, Presence};
 pub use self::table::KademliaRouting;
-use self::table::Table;
+use self::table::{Path, Table};
 use crate::contract::{
     Domain, Effects, Here, Key256, NodeId, Nodes, Population, Protocol, RandomKey, SimSpan, prefetch,
 };
@@ -309,14 +309,17 @@ impl Protocol for Kademlia {
     }
 
     fn state(&self, nodes: Nodes) -> KademliaState {
-        let node = |here: Here| match self.bootstrap {
-            Bootstrap::Ideal => {
-                let mut random = self.tables.stream(here.id, 0);
-                Node::joined(Table::ideal(&self.keys, here.id, self.k(), &mut random))
+        let mut state = KademliaState::new(nodes.len());
+        if let Bootstrap::Ideal = self.bootstrap {
+            let mut path = Path::new(&self.keys);
+            for &own in self.keys.order() {
+                let Some(index) = nodes.index_of(own) else { continue };
+                let mut random = self.tables.stream(own, 0);
+                let table = Table::ideal(&self.keys, own, self.k(), &mut random, &mut path);
+                state.nodes[index] = Node::joined(table);
             }
-            Bootstrap::Joins(_) => Node::default(),
-        };
-        KademliaState::new(nodes.iter().map(node))
+        }
+        state
     }
 
     fn state_bytes(&self, state: &KademliaState) -> usize {

@@ -53,8 +53,8 @@ impl Kademlia {
                 fx.send(from, KademliaMessage::Stored { number, kept });
             }
             KademliaMessage::Nodes { number } => {
-                state.found.clear();
-                wire::decode_contacts(&self.keys, self.k(), payload, &mut state.found)?;
+                state.told.clear();
+                wire::decode_contacts(&self.keys, self.k(), payload, &mut state.told)?;
                 self.see_or_check(state, here, from, fx);
                 self.hear(state, here, from, number, fx);
             }
@@ -142,7 +142,7 @@ impl Kademlia {
         let routing = KademliaRouting::new(here.id, self.k(), &nodes[here.index].table, &self.keys);
         routing.find_closest(key, Some(asker), found);
         payload.clear();
-        wire::encode_contacts(&self.keys, found, payload);
+        wire::encode_contacts(&self.keys, found.iter().map(|&(_, contact)| contact), payload);
         fx.send_payload(asker, KademliaMessage::Nodes { number }, payload);
     }
 

@@ -86,19 +86,23 @@ pub struct KademliaState {
     pub(super) nodes: Vec<Node>,
     pub(super) figures: KademliaFigures,
     pub(super) records: Vec<LookupRecord>,
-    /// Nodes that were found in a table or came in an answer.
-    pub(super) found: Vec<NodeId>,
+    /// Nodes that were found in a table, with the first 64 bits of their distances.
+    pub(super) found: Vec<(u64, NodeId)>,
+    /// Nodes that came in an answer.
+    pub(super) told: Vec<NodeId>,
     /// The payload that is being made.
     pub(super) payload: Vec<u8>,
 }
 
 impl KademliaState {
-    pub(super) fn new(nodes: impl Iterator<Item = Node>) -> Self {
+    /// Nodes that have not joined yet.
+    pub(super) fn new(nodes: usize) -> Self {
         KademliaState {
-            nodes: nodes.collect(),
+            nodes: std::iter::repeat_with(Node::default).take(nodes).collect(),
             figures: KademliaFigures::default(),
             records: Vec::new(),
             found: Vec::new(),
+            told: Vec::new(),
             payload: Vec::new(),
         }
     }

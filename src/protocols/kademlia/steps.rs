@@ -136,7 +136,7 @@ impl Kademlia {
         KademliaRouting::new(here.id, self.k(), &node.table, &self.keys).find_closest(&target, None, found);
         let number = node.next_number();
         let mut lookup = Lookup::new(number, purpose, target, fx.now());
-        for known in found.iter().copied().chain(contact) {
+        for known in found.iter().map(|&(_, known)| known).chain(contact) {
             lookup.learn(&self.keys, self.k(), known, 1);
         }
         node.looked |= 1 << bucket_of(self.keys.head(here.id), super::keys::head_of(&target));
@@ -171,7 +171,7 @@ impl Kademlia {
         }
     }
 
-    /// Takes in that `from` told of the nodes in `state.found`, in answer to lookup `number`.
+    /// Takes in that `from` told of the nodes in `state.told`, in answer to lookup `number`.
     pub(super) fn hear(
         &self,
         state: &mut KademliaState,
@@ -180,9 +180,9 @@ impl Kademlia {
         number: u32,
         fx: &mut impl Effects<Self>,
     ) {
-        let KademliaState { nodes, found, figures, .. } = state;
+        let KademliaState { nodes, told, figures, .. } = state;
         let lookup = nodes[here.index].lookups.iter_mut().find(|lookup| lookup.number == number);
-        if lookup.is_some_and(|lookup| lookup.answer(&self.keys, (self.k(), here.id), from, found)) {
+        if lookup.is_some_and(|lookup| lookup.answer(&self.keys, (self.k(), here.id), from, told)) {
             self.go_on(state, here, number, fx);
         } else {
             figures.unasked += 1;

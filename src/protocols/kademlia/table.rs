@@ -93,29 +93,57 @@ impl Table {
         self.contacts.capacity() * size_of::<NodeId>()
     }
 
-    /// The table of `own` that knows of each bucket `k` random nodes, or all if there are no more.
-    pub fn ideal(keys: &Keys, own: NodeId, k: usize, random: &mut Stream) -> Self {
-        let (mut contacts, mut counts) = (Vec::new(), [0; BUCKETS]);
-        let mut near = 0..keys.order().len();
-        for (bit, count) in (0..).zip(&mut counts) {
-            let far = if bit as usize == BUCKETS - 1 {
-                std::mem::take(&mut near)
-            } else {
-                let (zeros, ones) = keys.split(near, bit);
-                let is_one = keys.head(own) >> (63 - bit) & 1 == 1;
-                let (inside, far) = if is_one { (ones, zeros) } else { (zeros, ones) };
-                near = inside;
-                far
+    /// The table of `own` that knows of each bucket `k` random nodes, or all if there are no more. `path` makes it fast for
+    /// nodes in the order of their ids.
+    pub fn ideal(keys: &Keys, own: NodeId, k: usize, random: &mut Stream, path: &mut Path) -> Self {
+        path.go_to(keys, own);
+        let mut counts = [0; BUCKETS];
+        let contacts = &mut path.contacts;
+        contacts.clear();
+        for (bucket, count) in counts.iter_mut().enumerate() {
+            let Some(inside) = path.ranges.get(bucket) else { break };
+            let far = match path.ranges.get(bucket + 1) {
+                Some(near) if near.start == inside.start => near.end..inside.end,
+                Some(near) => inside.start..near.start,
+                None => inside.clone(),
             };
             let before = contacts.len();
-            choose(&keys.order()[far], own, k, random, &mut contacts);
+            choose(&keys.order()[far], own, k, random, contacts);
             *count = (contacts.len() - before) as u8;
-            if near.len() <= 1 {
-                break;
-            }
         }
-        contacts.shrink_to_fit();
-        Table { contacts, counts }
+        Table { contacts: contacts.to_vec(), counts }
+    }
+}
+
+/// The way to a node in the order of all ids: where those stand that have the first bits in common with it.
+#[derive(Debug)]
+pub struct Path {
+    head: u64,
+    /// Of those with the first 0, 1, 2, ... bits in common; up to [`BUCKETS`] ranges, the last of which is split no further.
+    ranges: Vec<Range<usize>>,
+    /// Kept for its memory.
+    contacts: Vec<NodeId>,
+}
+
+impl Path {
+    /// The way to no node yet.
+    pub fn new(keys: &Keys) -> Self {
+        let mut ranges = Vec::with_capacity(BUCKETS);
+        ranges.push(0..keys.order().len());
+        Path { head: 0, ranges, contacts: Vec::new() }
+    }
+
+    /// Goes on to `own`, from where the ways part.
+    fn go_to(&mut self, keys: &Keys, own: NodeId) {
+        let head = keys.head(own);
+        self.ranges.truncate((self.head ^ head).leading_zeros() as usize + 1);
+        self.head = head;
+        while self.ranges.len() < BUCKETS {
+            let bit = self.ranges.len() as u32 - 1;
+            let Some(inside) = self.ranges.last().filter(|inside| inside.len() > 1) else { break };
+            let (zeros, ones) = keys.split(inside.clone(), bit);
+            self.ranges.push(if head >> (63 - bit) & 1 == 1 { ones } else { zeros });
+        }
     }
 }
 
@@ -126,13 +154,17 @@ fn choose(nodes: &[NodeId], own: NodeId, k: usize, random: &mut Stream, out: &mu
         out.extend(nodes.iter().filter(|&&node| node != own));
         return;
     }
+    // Places first, so that no draw waits for the memory of another.
     let start = out.len();
-    for last in nodes.len() - k..nodes.len() {
-        let drawn = nodes[random.below(last as u64 + 1) as usize];
-        let node = if out[start..].contains(&drawn) { nodes[last] } else { drawn };
-        out.push(node);
+    for last in (nodes.len() - k) as u32..nodes.len() as u32 {
+        let drawn = random.below(u64::from(last) + 1) as u32;
+        let place = if out[start..].contains(&drawn) { last } else { drawn };
+        out.push(place);
     }
-    out.retain(|&node| node != own);
+    out[start..].iter_mut().for_each(|place| *place = nodes[*place as usize]);
+    if let Some(place) = out[start..].iter().position(|&node| node == own) {
+        out.remove(start + place);
+    }
 }
 
 /// What one node knows of where others stand.
@@ -162,11 +194,12 @@ impl<'a> KademliaRouting<'a> {
     pub fn find_closest_nodes(&self, target: &Key256) -> Vec<NodeId> {
         let mut found = Vec::new();
         self.find_closest(target, None, &mut found);
-        found
+        found.into_iter().map(|(_, node)| node).collect()
     }
 
-    /// As [`KademliaRouting::find_closest_nodes`], into `found`, which is cleared, and without `asker`.
-    pub(super) fn find_closest(&self, target: &Key256, asker: Option<NodeId>, found: &mut Vec<NodeId>) {
+    /// As [`KademliaRouting::find_closest_nodes`], into `found`, which is cleared, and without `asker`; with the first 64
+    /// bits of the distances.
+    pub(super) fn find_closest(&self, target: &Key256, asker: Option<NodeId>, found: &mut Vec<(u64, NodeId)>) {
         found.clear();
         let head = head_of(target);
         let apart = head ^ self.keys.head(self.own);
@@ -181,8 +214,10 @@ impl<'a> KademliaRouting<'a> {
                 continue;
             }
             let start = found.len();
-            found.extend(self.table.bucket(bucket).iter().filter(|&&contact| Some(contact) != asker));
-            found[start..].sort_unstable_by(|&a, &b| self.keys.compare(target, a, b));
+            let contacts = self.table.bucket(bucket).iter().filter(|&&contact| Some(contact) != asker);
+            found.extend(contacts.map(|&contact| (self.keys.head(contact) ^ head, contact)));
+            found[start..]
+                .sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| self.keys.compare_tails(target, a.1, b.1)));
             if found.len() >= self.k_bucket_size {
                 found.truncate(self.k_bucket_size);
                 return;
@@ -225,8 +260,9 @@ mod tests {
     #[test]
     fn an_ideal_table_knows_k_nodes_of_each_distance_or_all() {
         let keys = Keys::new(1_000);
+        let mut path = Path::new(&keys);
         for own in [0, 17, 999] {
-            let table = Table::ideal(&keys, own, 8, &mut random(own));
+            let table = Table::ideal(&keys, own, 8, &mut random(own), &mut path);
             let mut sizes = [0; BUCKETS];
             (0..1_000).filter(|&other| other != own).for_each(|other| {
                 sizes[bucket_of(keys.head(own), keys.head(other))] += 1;
@@ -262,9 +298,10 @@ mod tests {
     fn the_closest_contacts_are_found_whatever_the_target() {
         let keys = Keys::new(2_000);
         let mut random = random(2);
+        let mut path = Path::new(&keys);
         for k in [1, 5, 20] {
             for own in 0..40 {
-                let table = Table::ideal(&keys, own, 20, &mut random);
+                let table = Table::ideal(&keys, own, 20, &mut random, &mut path);
                 let routing = KademliaRouting::new(own, k, &table, &keys);
                 let near = keys.id((own + 1) % 40);
                 let anywhere = std::array::from_fn(|_| random.word() as u8);
@@ -274,6 +311,7 @@ mod tests {
                     expected.truncate(k + 1);
                     let mut without = Vec::new();
                     routing.find_closest(&target, Some(expected[0]), &mut without);
+                    let without: Vec<_> = without.into_iter().map(|(_, node)| node).collect();
                     assert_eq!(without, expected[1..]);
                     assert_eq!(routing.find_closest_nodes(&target), expected[..k]);
                 }

@@ -85,7 +85,7 @@ impl Group {
 
     fn contacts(&self, nodes: &[NodeId]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode_contacts(&self.kademlia.keys, nodes, &mut bytes);
+        encode_contacts(&self.kademlia.keys, nodes.iter().copied(), &mut bytes);
         bytes
     }
 
@@ -316,7 +316,8 @@ fn a_node_joins_through_one_that_it_knows_and_then_looks_into_every_bucket() {
     assert!(silent.sent.is_empty() && !group.knows(5, 1), "it is not there yet");
     // All but node 0 know everybody of their buckets.
     for node in 1..MEMBERS {
-        let table = Table::ideal(&group.kademlia.keys, node, K, &mut group.kademlia.tables.stream(node, 1));
+        let Kademlia { keys, tables, .. } = &group.kademlia;
+        let table = Table::ideal(keys, node, K, &mut tables.stream(node, 1), &mut Path::new(keys));
         group.state.nodes[node as usize] = Node::joined(table);
     }
     let begun = group.act(0, |kademlia, state, here, fx| kademlia.handle_join(state, here, fx));

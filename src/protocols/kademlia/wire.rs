@@ -74,9 +74,8 @@ pub fn wire_len(message: &KademliaMessage, payload: usize) -> usize {
 ///
 /// # Panics
 /// If one is not a node of `keys`.
-pub fn encode_contacts(keys: &Keys, contacts: &[NodeId], out: &mut Vec<u8>) {
-    out.reserve(contacts.len() * CONTACT_LEN);
-    for &contact in contacts {
+pub fn encode_contacts(keys: &Keys, contacts: impl Iterator<Item = NodeId>, out: &mut Vec<u8>) {
+    for contact in contacts {
         let mut bytes = [0; CONTACT_LEN];
         bytes[..KEY_LEN].copy_from_slice(&keys.id(contact));
         bytes[KEY_LEN..KEY_LEN + 4].copy_from_slice(&contact.to_le_bytes());
@@ -237,7 +236,7 @@ mod tests {
 
     fn contacts_of(keys: &Keys, contacts: &[NodeId]) -> Vec<u8> {
         let mut bytes = Vec::new();
-        encode_contacts(keys, contacts, &mut bytes);
+        encode_contacts(keys, contacts.iter().copied(), &mut bytes);
         bytes
     }
 
