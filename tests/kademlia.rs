@@ -302,7 +302,7 @@ fn one_node_alone_and_two_find_what_there_is() {
 
 /// `cargo test --release --test kademlia -- --ignored --nocapture million`
 #[test]
-#[ignore = "takes 2 GB and a minute or so"]
+#[ignore = "takes 2 GB and a minute"]
 #[expect(clippy::print_stdout, reason = "its figures are for whoever runs it")]
 fn a_million_nodes_fit_and_find_each_other() {
     for members in [100_000, 1_000_000] {

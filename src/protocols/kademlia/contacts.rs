@@ -1,7 +1,7 @@
 //! What a node does about messages and contacts: it answers, learns who is there, and finds out who is not.
 
 use super::lookup::Purpose;
-use super::state::{Check, KademliaState};
+use super::state::{Check, KademliaState, give_back};
 use super::table::bucket_of;
 use super::values::Values;
 use super::wire::{self, KademliaWireError};
@@ -85,6 +85,7 @@ impl Kademlia {
         if !node.checks.is_empty() {
             // It lives, whatever the answer to the ping.
             node.checks.retain(|check| check.contact != from);
+            give_back(&mut node.checks);
         }
         node.table.touch(bucket, from) || node.table.insert(bucket, from, self.k())
     }
@@ -115,6 +116,7 @@ impl Kademlia {
         let node = &mut state.nodes[here.index];
         let Some(place) = node.checks.iter().position(|check| check.number == number) else { return };
         let Check { contact, other, .. } = node.checks.swap_remove(place);
+        give_back(&mut node.checks);
         let bucket = bucket_of(self.keys.head(here.id), self.keys.head(contact));
         state.figures.evicted += u64::from(node.table.remove(bucket, contact));
         if !node.table.touch(bucket, other) {

@@ -51,6 +51,13 @@ pub(super) struct Node {
 
 const _: () = assert!(size_of::<Node>() == 128, "a node is two cache lines");
 
+/// Gives the memory of an empty list back: there are as many as nodes, and most are idle.
+pub(super) fn give_back<T>(list: &mut Vec<T>) {
+    if list.is_empty() {
+        *list = Vec::new();
+    }
+}
+
 impl Node {
     /// A node that has joined and knows those of `table`.
     pub(super) fn joined(table: Table) -> Self {
@@ -70,6 +77,7 @@ impl Node {
         if !lookup.is_quiet() && waiting < LOOKUPS_MAX {
             self.lookups.push(lookup);
         }
+        give_back(&mut self.lookups);
     }
 
     fn bytes(&self) -> usize {

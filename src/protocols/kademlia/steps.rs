@@ -2,7 +2,7 @@
 
 use super::figures::LookupRecord;
 use super::lookup::{Lookup, Purpose};
-use super::state::{KademliaState, Presence};
+use super::state::{KademliaState, Presence, give_back};
 use super::table::{BUCKETS, bucket_of};
 use super::{Bootstrap, Kademlia, KademliaMessage, KademliaRouting, KademliaTimer, LOOKUPS_MAX};
 use crate::contract::{Effects, Here, Key256, NodeId, SimSpan, SimTime, Stream};
@@ -140,6 +140,7 @@ impl Kademlia {
             lookup.learn(&self.keys, self.k(), known, 1);
         }
         node.looked |= 1 << bucket_of(self.keys.head(here.id), super::keys::head_of(&target));
+        node.lookups.reserve_exact(1);
         node.lookups.push(lookup);
         self.go_on(state, here, number, fx);
     }
@@ -152,6 +153,7 @@ impl Kademlia {
         if lookup.has_ended {
             if lookup.is_quiet() {
                 lookups.swap_remove(place);
+                give_back(lookups);
             }
             return;
         }
