@@ -6,6 +6,7 @@ pub mod full_mesh;
 pub mod gossip;
 pub mod heartbeat;
 pub mod hierarchy;
+pub mod kademlia;
 #[cfg(test)]
 mod recorder;
 pub mod rumour;

@@ -5,6 +5,7 @@ mod distributions;
 #[path = "../idle/mod.rs"]
 mod idle;
 mod infect_and_die;
+mod kademlia;
 mod latency;
 mod random_graphs;
 mod sample;

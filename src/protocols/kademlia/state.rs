@@ -1,0 +1,160 @@
+//! What the nodes of a partition remember: two cache lines a node, its contacts, and what it is busy with.
+
+use super::LOOKUPS_MAX;
+use super::figures::{KademliaFigures, LookupRecord};
+use super::lookup::Lookup;
+use super::table::Table;
+use super::values::Values;
+use crate::contract::NodeId;
+
+/// Whether a node takes part.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Presence {
+    /// Its turn to join has not come: it hears nothing.
+    #[default]
+    Absent,
+    /// It answers, but has not found its place yet.
+    Joining,
+    /// It has found its place.
+    Joined,
+}
+
+/// A ping that decides which of two nodes is a contact.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Check {
+    /// Of the ping.
+    pub(super) number: u32,
+    /// The least recently seen contact of its bucket, which was pinged.
+    pub(super) contact: NodeId,
+    /// Who takes its place if it does not answer.
+    pub(super) other: NodeId,
+}
+
+/// What one node remembers.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct Node {
+    pub(super) table: Table,
+    /// Number of the last request. Survives an absence, so that no old answer fits a new request.
+    pub(super) number: u32,
+    /// A bit for each bucket in whose range something was looked for since the last refresh.
+    pub(super) looked: u32,
+    /// A bit for each bucket that is to be refreshed.
+    pub(super) due: u32,
+    pub(super) records: u16,
+    pub(super) presence: Presence,
+    pub(super) lookups: Vec<Lookup>,
+    pub(super) checks: Vec<Check>,
+    /// In a box, because few nodes may have any.
+    pub(super) values: Option<Box<Values>>,
+}
+
+const _: () = assert!(size_of::<Node>() == 128, "a node is two cache lines");
+
+/// Gives the memory of an empty list back: there are as many as nodes, and most are idle.
+pub(super) fn give_back<T>(list: &mut Vec<T>) {
+    if list.is_empty() {
+        *list = Vec::new();
+    }
+}
+
+impl Node {
+    /// A node that has joined and knows those of `table`.
+    pub(super) fn joined(table: Table) -> Self {
+        Node { table, presence: Presence::Joined, ..Node::default() }
+    }
+
+    /// The number of the next request.
+    pub(super) fn next_number(&mut self) -> u32 {
+        self.number = self.number.wrapping_add(1);
+        self.number
+    }
+
+    /// Keeps a lookup that has ended until all that it waits for have answered or are late; but not more than
+    /// [`LOOKUPS_MAX`] of them.
+    pub(super) fn wait_out(&mut self, lookup: Lookup) {
+        let waiting = self.lookups.iter().filter(|other| other.has_ended).count();
+        if !lookup.is_quiet() && waiting < LOOKUPS_MAX {
+            self.lookups.push(lookup);
+        }
+        give_back(&mut self.lookups);
+    }
+
+    fn bytes(&self) -> usize {
+        let lookups: usize = self.lookups.iter().map(Lookup::bytes).sum();
+        let busy = self.lookups.capacity() * size_of::<Lookup>() + self.checks.capacity() * size_of::<Check>();
+        let values = self.values.as_ref().map_or(0, |values| size_of::<Values>() + values.bytes());
+        size_of::<Node>() + self.table.bytes() + lookups + busy + values
+    }
+}
+
+/// What the nodes of a partition remember, and what became of their lookups.
+#[derive(Debug)]
+pub struct KademliaState {
+    pub(super) nodes: Vec<Node>,
+    pub(super) figures: KademliaFigures,
+    pub(super) records: Vec<LookupRecord>,
+    /// Nodes that were found in a table, with the first 64 bits of their distances.
+    pub(super) found: Vec<(u64, NodeId)>,
+    /// Nodes that came in an answer.
+    pub(super) told: Vec<NodeId>,
+    /// The payload that is being made.
+    pub(super) payload: Vec<u8>,
+}
+
+impl KademliaState {
+    /// Nodes that have not joined yet.
+    pub(super) fn new(nodes: usize) -> Self {
+        KademliaState {
+            nodes: std::iter::repeat_with(Node::default).take(nodes).collect(),
+            figures: KademliaFigures::default(),
+            records: Vec::new(),
+            found: Vec::new(),
+            told: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// The contacts of the node at `index`.
+    pub fn table(&self, index: usize) -> &Table {
+        &self.nodes[index].table
+    }
+
+    /// Whether the node at `index` has found its place.
+    pub fn has_joined(&self, index: usize) -> bool {
+        self.nodes[index].presence == Presence::Joined
+    }
+
+    /// How many lookups of the node at `index` are under way.
+    pub fn lookups(&self, index: usize) -> usize {
+        self.nodes[index].lookups.iter().filter(|lookup| !lookup.has_ended).count()
+    }
+
+    /// The values that the node at `index` keeps.
+    pub fn values(&self, index: usize) -> Option<&Values> {
+        self.nodes[index].values.as_deref()
+    }
+
+    /// What became of the lookups and contacts of these nodes.
+    pub fn figures(&self) -> &KademliaFigures {
+        &self.figures
+    }
+
+    /// The lookups that were recorded, in an order that depends on how nodes are spread over partitions.
+    pub fn records(&self) -> &[LookupRecord] {
+        &self.records
+    }
+
+    /// Forgets everything that the node at `index` knew.
+    pub(super) fn reset(&mut self, index: usize) {
+        let node = &mut self.nodes[index];
+        self.figures.aborted += node.lookups.iter().filter(|lookup| !lookup.has_ended).count() as u64;
+        *node = Node { number: node.number, records: node.records, ..Node::default() };
+    }
+
+    /// Memory that the nodes hold, in bytes.
+    pub(super) fn bytes(&self) -> usize {
+        let nodes: usize = self.nodes.iter().map(Node::bytes).sum();
+        nodes + self.records.len() * size_of::<LookupRecord>()
+    }
+}
