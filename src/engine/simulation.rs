@@ -22,8 +22,14 @@ use super::team::{Team, lock};
 use crate::contract::{Domain, NodeType, Nodes, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::metrics::{Bandwidth, Judgement, LifeEvent, LinkDelays, Spread, Traffic};
 
-/// A window with fewer events per thread than this is handled by one thread: handing it out would take longer.
-const PARALLEL_EVENTS_MIN: u64 = 128;
+/// Windows with fewer events per thread than this, on average, are handled by one thread: handing them out would take
+/// longer.
+const PARALLEL_EVENTS_MIN: u64 = 16;
+/// The average goes over about so many windows. What changed threads from one window to the next would find nothing in
+/// its cache.
+const WINDOWS_AVERAGED: u64 = 64;
+/// A window with so many times as many messages as that is handed out whatever came before it.
+const PARALLEL_AT_ONCE: u64 = 8;
 
 /// What [`Effects::broadcast`](crate::contract::Effects::broadcast) does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -337,9 +343,12 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let mut slices = Slices::new(&self.settings);
         all_lanes(Job::Start(slices.plan(0, &self.shared.windows, end, 0)));
         let mut survey = self.survey(SimTime::ZERO)?;
-        let (mut handled, mut timers_before, mut opened) = (0, 0, 0);
-        let spread = |messages: u64, job: Job| {
-            if messages >= PARALLEL_EVENTS_MIN * self.lanes.len() as u64 {
+        let (mut handled, mut opened) = (0, 0);
+        // Events of the last windows, on average, times their number.
+        let threshold = PARALLEL_EVENTS_MIN * self.lanes.len() as u64;
+        let mut recent = threshold * WINDOWS_AVERAGED;
+        let spread = |recent: u64, messages: u64, job: Job| {
+            if recent / WINDOWS_AVERAGED >= threshold || messages >= PARALLEL_AT_ONCE * threshold {
                 all_lanes(job);
             } else {
                 (0..self.lanes.len()).for_each(|lane| one_lane(lane, job));
@@ -353,7 +362,8 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             let block = self.shared.windows.block(window);
             if self.shared.windows.block_log2() > 0 && block > opened {
                 opened = block;
-                spread(self.exchange(|outbox, deliver| outbox.take_block(block, deliver)), Job::Open(block));
+                self.exchange(|outbox, deliver| outbox.take_block(block, deliver));
+                spread(recent, 0, Job::Open(block));
                 // Only now is the first window of the block known that has anything to do.
                 survey = self.survey(SimTime::from_nanos(start))?;
                 continue;
@@ -361,11 +371,11 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             self.close_slices(slices.pass(start));
             let job = Job::Run(slices.plan(window, &self.shared.windows, end, survey.index_max));
             let messages = self.exchange(|outbox, deliver| outbox.take_window(window, deliver));
-            spread(messages + timers_before, job);
+            spread(recent, messages, job);
             handled += 1;
             let events_before = survey.events;
             survey = self.survey(SimTime::from_nanos(start))?;
-            timers_before = (survey.events - events_before).saturating_sub(messages);
+            recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
             progress.now.store(start, Ordering::Relaxed);
             progress.events.store(survey.events, Ordering::Relaxed);
         }
