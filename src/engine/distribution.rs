@@ -212,6 +212,10 @@ fn sample_gamma(shape: f64, random: &mut Stream) -> f64 {
             continue;
         }
         let cube = root * root * root;
+        // The squeeze of the paper: what it accepts, the comparison of logarithms does, too.
+        if chance < 1.0 - 0.0331 * (normal * normal) * (normal * normal) {
+            return d * cube;
+        }
         if libm::log(chance) < 0.5 * normal * normal + d * (1.0 - cube + libm::log(cube)) {
             return d * cube;
         }
