@@ -309,3 +309,46 @@ fn progress_goes_forward_and_ends_at_all_events() {
         assert!(progress.now() > SimTime::ZERO);
     }
 }
+
+/// Every node but node 0 reports to it once a second, with a payload and without.
+struct Report;
+
+impl Protocol for Report {
+    type Message = ();
+    type Timer = ();
+    type State = ();
+
+    fn kinds(&self) -> &'static [&'static str] {
+        &["report"]
+    }
+    fn wire_len(&self, (): &(), payload: usize) -> u32 {
+        payload as u32
+    }
+    fn state(&self, _: Nodes) {}
+    fn handle_start(&self, (): &mut (), here: Here, fx: &mut impl Effects<Self>) {
+        if here.id > 0 {
+            fx.wake_after(SimSpan::from_millis(u64::from(here.id) % 1_000), ());
+        }
+    }
+    fn handle_message(&self, (): &mut (), _: Here, _: NodeId, (): (), _: &[u8], _: &mut impl Effects<Self>) {}
+    fn handle_timer(&self, (): &mut (), _: Here, (): (), fx: &mut impl Effects<Self>) {
+        fx.send(0, ());
+        fx.send_payload(0, (), &[7; 100]);
+        fx.wake_after(SimSpan::from_secs(1), ());
+    }
+}
+
+#[test]
+fn messages_that_all_go_one_way_between_threads_take_no_more_memory_the_longer_the_run() {
+    let bytes = |min: SimSpan, seconds: u64| {
+        let network = NetworkModel::new(Latency::Uniform { min, max: SimSpan::from_millis(100) }, 0.0);
+        let end = SimTime::ZERO + SimSpan::from_secs(seconds);
+        let settings = Settings { threads: 2, ..Settings::new(Population::flat(2_000), 1, end) };
+        Simulation::new(&Report, &network, settings).run().unwrap().bytes as f64
+    };
+    // Windows as they are, and in blocks.
+    for min in [SimSpan::from_millis(10), SimSpan::from_micros(200)] {
+        let (short, long) = (bytes(min, 30), bytes(min, 120));
+        assert!(long < 1.2 * short, "{short} bytes after 30 s, {long} after 120 s");
+    }
+}

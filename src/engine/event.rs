@@ -67,7 +67,7 @@ pub(super) struct Windows {
 
 /// Blocks that pass, about, while the slowest message is under way, where windows form blocks.
 const BLOCKS_AHEAD: u64 = 32;
-const BLOCK_LOG2_MAX: u32 = 6;
+const BLOCK_LOG2_MAX: u32 = 4;
 
 impl Windows {
     /// Windows for a lookahead of `nanos`, which must not be zero.
@@ -217,8 +217,9 @@ mod tests {
             (windows.length(), windows.block_log2())
         };
         assert_eq!(of(10_000_000, 100_000_000), (8_388_608, 0));
-        assert_eq!(of(200_000, 400_000_000), (200_000, 5));
-        assert_eq!(of(200_000, u64::MAX), (200_000, 6));
+        assert_eq!(of(200_000, 400_000_000), (200_000, 4));
+        assert_eq!(of(200_000, u64::MAX), (200_000, 4));
+        assert_eq!(of(200_000, 20_000_000), (200_000, 1));
         assert_eq!(of(1 << 31, u64::MAX), (1 << 31, 0));
     }
 }

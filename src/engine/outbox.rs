@@ -255,6 +255,20 @@ impl<M: Copy> Outbox<M> {
         in_block.or_else(in_ring).into_iter().chain(self.far_next).min()
     }
 
+    /// Adds to `repaid` as much free memory as the messages `from` another lane bring, if there is as much. If more went
+    /// one way than the other, lanes would run out of memory that others have and do not need.
+    pub(super) fn repay(&mut self, from: &Inbox<M>, repaid: &mut Inbox<M>) {
+        repaid.chunks.extend(from.chunks.iter().filter_map(|chunk| self.chunks.spare(chunk)));
+        let left = self.free_parcels.len().saturating_sub(from.parcels.len());
+        repaid.parcels.extend(self.free_parcels.drain(left..));
+    }
+
+    /// Takes over the free memory `repaid`.
+    pub(super) fn take_over(&mut self, repaid: &mut Inbox<M>) {
+        repaid.chunks.drain(..).for_each(|chunk| self.chunks.give(chunk));
+        self.free_parcels.append(&mut repaid.parcels);
+    }
+
     pub(super) fn index_max(&self) -> u32 {
         self.index_max
     }

@@ -397,14 +397,18 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let mut messages = 0;
         for sender in 0..lanes {
             let Lane { inboxes, core, .. } = &mut *lock(&self.lanes[sender]);
+            let mut repaid = Inbox::new();
             take(&mut core.outbox, &mut |partition, from| {
                 messages += from.len() as u64;
                 if partition % lanes == sender {
                     inboxes[partition / lanes].append(from);
                 } else {
-                    lock(&self.lanes[partition % lanes]).inboxes[partition / lanes].append(from);
+                    let receiver = &mut *lock(&self.lanes[partition % lanes]);
+                    receiver.core.outbox.repay(from, &mut repaid);
+                    receiver.inboxes[partition / lanes].append(from);
                 }
             });
+            core.outbox.take_over(&mut repaid);
         }
         messages
     }

@@ -53,6 +53,11 @@ impl<E: Copy> Pool<E> {
         slab.cut(capacity).expect("a slab has room for a chunk")
     }
 
+    /// A free chunk of the size of `like`, if there is one.
+    pub(super) fn spare(&mut self, like: &Column<E>) -> Option<Column<E>> {
+        self.free[Self::class(like.capacity())].pop()
+    }
+
     /// Takes back a chunk; its contents are dropped.
     pub(super) fn give(&mut self, mut chunk: Column<E>) {
         chunk.clear();
