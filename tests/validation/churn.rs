@@ -77,8 +77,8 @@ fn a_start_with_everyone_up_begins_with_whole_sessions() {
 }
 
 /// Source: Stutzbach and Rejaie, "Understanding churn in peer-to-peer networks" (IMC 2006): shapes and scales of Weibull
-/// sessions in three swarms. The means and medians in minutes follow from them by an independent computation
-/// (figures.md, "Churn"); here they are those of the whole sessions that the engine plays out.
+/// sessions in three swarms. The means and medians in minutes follow from them by an independent
+/// computation; here they are those of the whole sessions that the engine plays out.
 ///
 /// Confidence: the mean to within 4.9 standard errors (a false alarm in a million), of which the long tails of the
 /// sessions make much: 1.8 to 4.1 means are their standard deviations. As for the median, the share of the sessions below

@@ -65,8 +65,8 @@ fn requests(members: NodeId, k: u8) -> f64 {
     lookups.requests.mean().expect("lookups ended")
 }
 
-/// Source: figures.md, "Kademlia": greedy hops, RPCs per lookup and table entries in ideal random k-buckets, alpha = 3,
-/// computed by a script that is not ours, in one random network of each size.
+/// Source: greedy hops, RPCs per lookup and table entries in ideal random k-buckets, alpha = 3, computed independently by
+/// a script that is not ours, in one random network of each size.
 ///
 /// Greedy hops are those of a walk over the tables alone, without lookups. The RPCs are those of the real protocol on the
 /// engine, whose tables change on the way; how that script breaks ties between answers and when it stops is not known,

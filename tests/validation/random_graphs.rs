@@ -32,8 +32,7 @@ fn hops(graph: &Graph, source: NodeId) -> Vec<Option<u32>> {
     hops
 }
 
-/// Hop distribution in percent of the nodes, for hops 1, 2, ... Source: Cardano's formal specifications, PraosModel
-/// (figures.md, "Random graphs").
+/// Hop distribution in percent of the nodes, for hops 1, 2, ... Source: Cardano's formal specifications, PraosModel.
 const PUBLISHED: [(u32, &[f64]); 2] =
     [(5, &[0.20, 1.00, 4.83, 20.18, 47.14, 24.77, 1.83, 0.05]), (10, &[0.40, 3.91, 31.06, 61.85, 2.78])];
 

@@ -78,7 +78,7 @@ impl Estimates {
     }
 }
 
-/// Source: the binomial distribution (figures.md, "Sampling"): of n ids, a sample at rate p has n p with a standard
+/// Source: the binomial distribution: of n ids, a sample at rate p has n p with a standard
 /// deviation of sqrt(n p (1 - p)), so n is estimated with one of sqrt(n (1 - p) / p). At a rate of 0.001 that is 31.6 %
 /// of 10^4 nodes, 10 % of 10^5.
 ///

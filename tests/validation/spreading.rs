@@ -44,7 +44,7 @@ fn check_bounds(nodes: u32, sample: &Sample) {
     assert!(low <= mean + margin && mean - margin <= high, "{low} <= {mean} ± {margin} <= {high} at {nodes}");
 }
 
-/// Source: means of an independent Monte Carlo computation (figures.md, "Gossip"). 40 seeds; the confidence is that of
+/// Source: means of an independent Monte Carlo computation. 40 seeds; the confidence is that of
 /// [`check`].
 #[test]
 fn at_ten_thousand_nodes_push_pull_and_both_take_the_rounds_that_were_computed() {

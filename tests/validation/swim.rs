@@ -56,7 +56,7 @@ fn periods_to_first_detection(seed: u64) -> Vec<f64> {
 
 /// Source: Das, Gupta and Motivala (DSN 2002), the analysis of detection time: a member is picked by some other in a
 /// period with probability 1 - e^-q, where q is the share of members that do not fail, so the number of periods until it
-/// is first picked is geometric and its mean is 1 / (1 - e^-q): 1.582 at q = 1 (figures.md, "Gossip").
+/// is first picked is geometric and its mean is 1 / (1 - e^-q): 1.582 at q = 1.
 ///
 /// The formula counts whole periods until some member picks the failed one, the last included; it leaves out that the
 /// probe then takes the rest of its period to fail. Here phases are random, so periods are counted from the failure: any
