@@ -212,12 +212,12 @@ impl<M: Copy> Outbox<M> {
         self.opened = block;
     }
 
-    /// Messages without payload to `partition` that are due in `window` of the open block: those filed last.
-    pub(super) fn upcoming(&self, window: u64, partition: usize) -> &[Event<M>] {
+    /// Messages without payload to `partition` that are due in `window`, if that is in the open block and they are few.
+    pub(super) fn upcoming(&self, window: u64, partition: usize) -> Option<&[Event<M>]> {
         if self.window_rows == 0 || self.windows.block(window) != self.opened {
-            return &[];
+            return None;
         }
-        self.slots[self.windows.place(window) << self.partitions_log2 | partition].stream.last_chunk()
+        self.slots[self.windows.place(window) << self.partitions_log2 | partition].stream.only_chunk()
     }
 
     /// Files `inbox`, the messages of the open block for `partition`, by window, and leaves it empty.

@@ -33,9 +33,6 @@ fn burst<E>(events: &[E], position: usize) -> &[E] {
     &events[start..events.len().min(position + 2 * BURST)]
 }
 
-/// Messages, and timers, of the next window whose state is prefetched at most.
-const WINDOW_AHEAD: usize = 64;
-
 /// A window with fewer events than one for so many nodes is sparse: hardly any node has two.
 const SPARSE_NODES_PER_EVENT: u64 = 8;
 
@@ -47,6 +44,8 @@ pub(super) struct Partition<P: Protocol> {
     pub(super) meters: Column<Meter>,
     /// Where nodes come and go.
     pub(super) living: Option<Box<Living>>,
+    /// The last window for whose messages prefetching began in the window before it.
+    loaded: u64,
     /// Where access links have a limited capacity.
     access: Option<Box<Access<P::Message>>>,
 }
@@ -61,6 +60,7 @@ impl<P: Protocol> Partition<P> {
             wheel: TimerWheel::new(),
             meters: Column::filled(if metered { nodes.len() } else { 0 }, Meter::default()),
             living: shared.lives.as_ref().map(|_| Box::new(Living::new(nodes))),
+            loaded: 0,
             access: shared.capacity.map(|_| Box::new(Access::new(nodes.len()))),
         }
     }
@@ -141,15 +141,12 @@ impl<P: Protocol> Partition<P> {
     }
 
     /// Where windows form blocks, they hold few events, and there is no time to load what these touch when it begins. So
-    /// `core.ahead` gets the messages of `window`, the next one, to prefetch for them meanwhile, as far as they are known and
-    /// not too many; for its timers that begins at once.
+    /// `core.ahead` gets the messages of `window`, the next one, to prefetch for them meanwhile, if they are known and few;
+    /// for its timers that begins at once.
     fn look_ahead<N, O>(&self, shared: &Shared<'_, P, N>, window: u64, core: &mut Core<P, O>) {
         core.ahead.clear();
-        if shared.windows.block_log2() == 0 {
-            return;
-        }
-        let upcoming = core.outbox.upcoming(window, self.nodes.id(0) as usize);
-        core.ahead.extend_from_slice(&upcoming[..upcoming.len().min(WINDOW_AHEAD)]);
+        let Some(upcoming) = core.outbox.upcoming(window, self.nodes.id(0) as usize) else { return };
+        core.ahead.extend_from_slice(upcoming);
         let cells = Cells {
             protocol: shared.protocol,
             state: &self.state,
@@ -157,7 +154,7 @@ impl<P: Protocol> Partition<P> {
             meters: &self.meters,
             living: self.living.as_deref(),
         };
-        for alarm in self.wheel.upcoming(window).take(WINDOW_AHEAD) {
+        for alarm in self.wheel.upcoming(window) {
             cells.prefetch_timer(alarm.index as usize, &alarm.timer);
         }
     }
@@ -224,14 +221,18 @@ impl<P: Protocol> Partition<P> {
         inbox.chunks.iter().flat_map(|chunk| chunk.iter()).for_each(|event| clashes.note(event.index));
         core.side.indexes().for_each(|index| clashes.note(index));
         core.side.set_lone_apart(&clashes);
+        let is_loaded = self.loaded == plan.window;
         let mut walk = self.open(shared, plan, core);
         let mut left = ahead.iter();
         for chunk in &mut inbox.chunks {
-            walk.handle_lone(chunk, &clashes, &mut left);
+            walk.handle_lone(chunk, &clashes, is_loaded, &mut left);
         }
-        walk.prefetch_next(&mut left, WINDOW_AHEAD);
+        walk.prefetch_next(&mut left, usize::MAX);
         walk.handle_lone_sides(&inbox.parcels);
         core.tally.events += walk.finish(&inbox.parcels);
+        if !ahead.is_empty() {
+            self.loaded = plan.window.saturating_add(1);
+        }
         (core.clashes, core.ahead) = (clashes, ahead);
     }
 
@@ -330,21 +331,22 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         events.take(count).for_each(|event| self.prefetch_message(event.index as usize, &event.message));
     }
 
-    /// Handles the events of `chunk` whose nodes have no other, and leaves the others in it. Meanwhile loads what events
-    /// of the next window will touch, if that is known as `ahead`, or else what those of `chunk` will.
+    /// Handles the events of `chunk` whose nodes have no other, and leaves the others in it. Meanwhile loads what those of
+    /// `chunk` touch, unless it is loaded already, and what those `ahead` in the next window will.
     fn handle_lone(
         &mut self,
         chunk: &mut Column<Event<P::Message>>,
         clashes: &Clashes,
+        is_loaded: bool,
         ahead: &mut std::slice::Iter<'_, Event<P::Message>>,
     ) {
         let mut digest = *self.digest;
         let mut kept = 0;
-        let in_blocks = self.fx.shared.windows.block_log2() > 0;
         for position in 0..chunk.len() {
-            if !in_blocks {
+            if !is_loaded {
                 self.prefetch_next(&mut burst(chunk, position).iter(), 2 * BURST);
-            } else if position.is_multiple_of(BURST) {
+            }
+            if position.is_multiple_of(BURST) {
                 self.prefetch_next(ahead, BURST);
             }
             let event = chunk[position];

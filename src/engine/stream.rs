@@ -116,9 +116,9 @@ impl<E: Copy> Stream<E> {
         self.current.is_empty()
     }
 
-    /// The events of the chunk that is being filled.
-    pub(super) fn last_chunk(&self) -> &[E] {
-        &self.current
+    /// The events, if one chunk holds them all.
+    pub(super) fn only_chunk(&self) -> Option<&[E]> {
+        self.full.is_empty().then_some(&self.current)
     }
 
     /// Moves all chunks to `chunks` and leaves the stream empty.

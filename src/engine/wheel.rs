@@ -134,11 +134,11 @@ impl<T: Copy> TimerWheel<T> {
         }
     }
 
-    /// Timers that are due in `window`, as far as they are known without a search: perhaps not all.
+    /// Timers that are due in `window`, if they are few and known without a search; else none.
     pub(super) fn upcoming(&self, window: u64) -> impl Iterator<Item = &Alarm<T>> {
         let is_filed = self.current >> SLOT_BITS == window >> SLOT_BITS;
         let stream = self.levels[0].slots.get(digit(window, 0)).filter(|_| is_filed);
-        stream.into_iter().flat_map(Stream::last_chunk)
+        stream.and_then(Stream::only_chunk).unwrap_or_default().iter()
     }
 
     /// A window after the current one before which no timer lies; `None` if no timer is set.
