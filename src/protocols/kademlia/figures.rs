@@ -17,12 +17,12 @@ impl<const N: usize> Default for Counts<N> {
 }
 
 impl<const N: usize> Counts<N> {
-    fn add(&mut self, number: u64) {
+    pub(in crate::protocols) fn add(&mut self, number: u64) {
         self.counts[number.min(N as u64 - 1) as usize] += 1;
         self.sum += number;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(in crate::protocols) fn merge(&mut self, other: &Self) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(own, more)| *own += more);
         self.sum += other.sum;
     }
@@ -67,11 +67,11 @@ fn cell_of(nanos: u64) -> usize {
 }
 
 impl Spans {
-    fn add(&mut self, span: SimSpan) {
+    pub(in crate::protocols) fn add(&mut self, span: SimSpan) {
         self.cells[cell_of(span.as_nanos())] += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    pub(in crate::protocols) fn merge(&mut self, other: &Self) {
         self.cells.iter_mut().zip(other.cells.iter()).for_each(|(own, more)| *own += more);
     }
 
