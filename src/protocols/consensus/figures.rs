@@ -1,7 +1,6 @@
 //! What became of blocks: counters and histograms of fixed size, and records of single commits.
 
-use crate::contract::{NodeId, SimSpan, SimTime};
-use crate::protocols::kademlia::Spans;
+use crate::contract::{NodeId, SimSpan, SimTime, Spans};
 
 /// One replica committed one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
