@@ -329,7 +329,7 @@ impl Consensus {
         let round = instance.current();
         let Some(digest) = round.voted.filter(|_| !is_changing && !round.has_committed) else { return };
         let is_prepared = round.prepares.count(digest) >= quorum;
-        if !is_prepared && !(is_pbft && is_decided(digest)) {
+        if !(is_prepared || is_pbft && is_decided(digest)) {
             return;
         }
         round.has_committed = true;
