@@ -274,6 +274,12 @@ impl Consensus {
         self.leader_after(state.replicas[index].last_proposer, view)
     }
 
+    /// Who leads the view that the replica at `index` is in.
+    pub fn leader_of(&self, state: &ConsensusState, index: usize) -> NodeId {
+        let view = state.replicas[index].instances.front().map_or(0, |instance| instance.view);
+        self.leader(state, index, view)
+    }
+
     /// Whether `height` is beyond the last.
     fn is_beyond(&self, height: u32) -> bool {
         self.options.heights.is_some_and(|last| height > last)

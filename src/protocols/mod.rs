@@ -9,6 +9,7 @@ pub mod heartbeat;
 pub mod hierarchy;
 pub mod kademlia;
 pub mod layer;
+pub mod ledger;
 #[cfg(test)]
 mod recorder;
 pub mod rumour;

@@ -403,6 +403,11 @@ impl ConsensusState {
         history.iter().find(|committed| committed.height == height).map(|committed| &committed.block)
     }
 
+    /// The last blocks that the replica at `index` committed, with their heights, ascending.
+    pub fn blocks(&self, index: usize) -> impl Iterator<Item = (u32, &Block)> {
+        self.replicas[index].history.iter().map(|committed| (committed.height, &committed.block))
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.replicas.iter().map(Replica::bytes).sum()
     }
