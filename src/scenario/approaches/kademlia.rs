@@ -196,8 +196,7 @@ impl KademliaSpec {
         const CANDIDATE_BYTES: f64 = 16.0 * 3.0;
         let k = f64::from(self.options.k);
         let lookups = (rate(self.options.lookups) + rate(self.options.values.and_then(|values| values.lookups)))
-            * self.options.timeout.as_secs_f64()
-            + 1.0;
+            * self.options.timeout.as_secs_f64();
         let values = self.options.values.map_or(0.0, |values| {
             // Each stands at k nodes, with its key and its place in their lists.
             f64::from(values.values) * k * (f64::from(values.len) + 64.0)
