@@ -31,7 +31,7 @@ pub mod table;
 pub mod values;
 pub mod wire;
 
-pub use self::figures::{Counts, KademliaFigures, LookupFigures, LookupRecord, Spans};
+pub use self::figures::{KademliaFigures, LookupFigures, LookupRecord};
 use self::keys::Keys;
 use self::lookup::Purpose;
 pub use self::state::KademliaState;

@@ -9,6 +9,7 @@ pub mod hierarchy;
 pub mod kademlia;
 #[cfg(test)]
 mod recorder;
+pub mod router;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
