@@ -145,8 +145,10 @@ fn without_faults_everybody_is_attached_and_every_message_arrives_in_two_hops_or
         assert!(attach.joined.quantile(100).unwrap() < SimSpan::from_millis(120));
         assert_eq!((attach.requests, attach.orphaned.quantile(50), attach.failovers), (attach.accepted, None, 0));
     }
-    assert_eq!(sent(&outcome, "heartbeat"), sent(&outcome, "ack"), "nothing is on its way at the end");
-    assert_eq!(sent(&outcome, "digest"), sent(&outcome, "advice"));
+    for (asked, answered) in [("heartbeat", "ack"), ("digest", "advice"), ("attach", "accept")] {
+        let under_way = sent(&outcome, asked) - sent(&outcome, answered);
+        assert!(under_way < 50 && sent(&outcome, asked) > 300, "{under_way} of {asked}");
+    }
     let under_way = figures.sent - figures.confirmed;
     assert!(figures.sent > 25_000 && under_way < 100, "{} sent, {under_way} under way", figures.sent);
     assert_eq!(
@@ -267,7 +269,7 @@ fn full_nodes_refuse_whom_they_have_no_room_for_and_name_another() {
     let outcome = run(&router(options), &network(0.0), settings(200));
     let figures = figures(&outcome, at(200));
     let light = &figures.attach[LIGHT];
-    assert!(light.refused > 500 && light.redirected > 100, "{} and {}", light.refused, light.redirected);
+    assert!(light.refused > 300 && light.redirected > 50, "{} and {}", light.refused, light.redirected);
     let counts: Vec<_> = population().range(NodeType::FullNode).map(|full| children(&outcome, full).len()).collect();
     assert!(counts.iter().all(|&count| count <= 133));
     let attached = parents(&outcome, NodeType::LightNode);

@@ -62,8 +62,8 @@ impl<V: Copy + Default> Rows<V> {
         let mut place = self.home(key);
         loop {
             match cells[place].key {
-                found if found == key => return Ok(row * self.width + place),
                 NOBODY => return Err(row * self.width + place),
+                found if found == key => return Ok(row * self.width + place),
                 _ => place = if place + 1 == self.width { 0 } else { place + 1 },
             }
         }

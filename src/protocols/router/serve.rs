@@ -1,15 +1,12 @@
 //! The parent's side: it takes children in, acknowledges them, forgets them, tells of them, and sends some elsewhere.
 
 use super::rows::NOBODY;
-use super::state::{AWAITED, Advice, Child, RouterState, Scratch, Ward, coarse_span};
+use super::state::{AWAITED, Advice, Child, LOAD_UNKNOWN, RouterState, Scratch, Ward, coarse_span};
 use super::{HierarchicalRouter, Rebalancing, RouterMessage, RouterTimer};
 use crate::contract::{CoarseTime, Effects, Here, NodeId, NodeType, SimSpan, SimTime};
 use crate::protocols::wire::{Digest, WireMessage};
 
-/// The load of a full node that has sent no digest yet.
-pub(super) const LOAD_UNKNOWN: u16 = u16::MAX;
-
-/// Full nodes that a super node looks at to find one with few children: the load of the fullest then hardly exceeds the
+/// Full nodes, known by digests, that a super node looks at to find one with few children: the load of the fullest then hardly exceeds the
 /// mean, and those who ask at the same time are not all sent to the same one (Mitzenmacher, "The Power of Two Choices in
 /// Randomized Load Balancing", 2001).
 const CHOICES: usize = 8;
@@ -188,8 +185,9 @@ impl HierarchicalRouter {
     ) -> (NodeId, u16) {
         let (wards, mut random) = (&mut state.wards, fx.random());
         let width = wards.width() as u64;
-        let drawn = (0..CHOICES).filter_map(|_| wards.at(here.index, random.below(width) as usize));
-        let others = drawn.filter(|&(full, ward)| full != from && ward.load != LOAD_UNKNOWN);
+        // Half of the cells or more are free: so many draws find as many nodes nearly always.
+        let drawn = (0..4 * CHOICES).filter_map(|_| wards.at(here.index, random.below(width) as usize));
+        let others = drawn.filter(|&(full, ward)| full != from && ward.load != LOAD_UNKNOWN).take(CHOICES);
         let Some((their_load, lighter)) = others.map(|(full, ward)| (ward.load, full)).min() else {
             return (NOBODY, 0);
         };

@@ -8,6 +8,9 @@ use crate::contract::{CoarseTime, Column, Here, NodeId, NodeType, Nodes, SimSpan
 /// Set in a parent's count of missing acknowledgements while one is due.
 pub(super) const AWAITED: u8 = 0x80;
 
+/// The load of a full node that has sent no digest yet.
+pub(super) const LOAD_UNKNOWN: u16 = u16::MAX;
+
 /// No place among the parents.
 pub(super) const NO_PLACE: u8 = u8::MAX;
 
