@@ -1,4 +1,4 @@
-//! Histograms of fixed size: how often small numbers came, and how long things took.
+//! Histograms of fixed size that protocols keep and partitions merge: of small numbers, and of spans of time.
 
 use super::SimSpan;
 
@@ -16,14 +16,13 @@ impl<const N: usize> Default for Counts<N> {
 }
 
 impl<const N: usize> Counts<N> {
-    /// `number` came once more.
-    #[inline]
+    /// Adds a number.
     pub fn add(&mut self, number: u64) {
         self.counts[number.min(N as u64 - 1) as usize] += 1;
         self.sum += number;
     }
 
-    /// Adds how often numbers came elsewhere.
+    /// Adds those of another histogram.
     pub fn merge(&mut self, other: &Self) {
         self.counts.iter_mut().zip(&other.counts).for_each(|(own, more)| *own += more);
         self.sum += other.sum;
@@ -39,11 +38,33 @@ impl<const N: usize> Counts<N> {
         self.sum
     }
 
+    /// How many numbers there are.
+    pub fn count(&self) -> u64 {
+        self.counts.iter().sum()
+    }
+
     /// The mean of all numbers; `None` if there are none.
     pub fn mean(&self) -> Option<f64> {
-        let count: u64 = self.counts.iter().sum();
+        let count = self.count();
         (count > 0).then(|| self.sum as f64 / count as f64)
     }
+
+    /// The smallest number that `percent` per cent of all do not exceed, those beyond `N - 1` taken for it; `None` if
+    /// there are none.
+    pub fn quantile(&self, percent: u64) -> Option<u64> {
+        nearest_rank(&self.counts, percent).map(|number| number as u64)
+    }
+}
+
+/// The first cell by which `percent` per cent of all that was counted in `cells` are reached; `None` if nothing was.
+fn nearest_rank(cells: &[u64], percent: u64) -> Option<usize> {
+    let count: u64 = cells.iter().sum();
+    let rank = (u128::from(count) * u128::from(percent)).div_ceil(100).max(1);
+    let mut before = 0u128;
+    cells.iter().position(|&cell| {
+        before += u128::from(cell);
+        before >= rank
+    })
 }
 
 /// Cells of a histogram of spans: eight for each doubling.
@@ -53,11 +74,12 @@ const SPAN_CELLS: usize = 61 * 8;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Spans {
     cells: Box<[u64; SPAN_CELLS]>,
+    nanos: u128,
 }
 
 impl Default for Spans {
     fn default() -> Self {
-        Spans { cells: Box::new([0; SPAN_CELLS]) }
+        Spans { cells: Box::new([0; SPAN_CELLS]), nanos: 0 }
     }
 }
 
@@ -69,27 +91,33 @@ fn cell_of(nanos: u64) -> usize {
 }
 
 impl Spans {
-    /// Something took `span`.
-    #[inline]
+    /// Adds a span.
     pub fn add(&mut self, span: SimSpan) {
         self.cells[cell_of(span.as_nanos())] += 1;
+        self.nanos += u128::from(span.as_nanos());
     }
 
-    /// Adds how long other things took.
+    /// Adds those of another histogram.
     pub fn merge(&mut self, other: &Self) {
         self.cells.iter_mut().zip(other.cells.iter()).for_each(|(own, more)| *own += more);
+        self.nanos += other.nanos;
+    }
+
+    /// How many spans there are.
+    pub fn count(&self) -> u64 {
+        self.cells.iter().sum()
+    }
+
+    /// The mean, exact to the nanosecond; `None` if there are none.
+    pub fn mean(&self) -> Option<SimSpan> {
+        let count = u128::from(self.count());
+        (count > 0).then(|| SimSpan::from_nanos((self.nanos / count) as u64))
     }
 
     /// A span that `percent` per cent of all reach at most: the end of its cell, less than an eighth too long. `None` if
     /// there are none.
     pub fn quantile(&self, percent: u64) -> Option<SimSpan> {
-        let count: u64 = self.cells.iter().sum();
-        let rank = (u128::from(count) * u128::from(percent)).div_ceil(100).max(1);
-        let mut before = 0u128;
-        let cell = self.cells.iter().position(|&cell| {
-            before += u128::from(cell);
-            before >= rank
-        })?;
+        let cell = nearest_rank(&*self.cells, percent)?;
         // The end of the last cell is 2^64.
         let end = (cell as u128 % 8 + 9) << (cell / 8);
         Some(SimSpan::from_nanos((end - 1) as u64))
@@ -108,6 +136,7 @@ mod tests {
         more.add(2);
         counts.merge(&more);
         assert_eq!((counts.counts(), counts.sum(), counts.mean()), (&[1, 2, 1, 1], 13, Some(2.6)));
+        assert_eq!([0, 20, 60, 61, 100].map(|percent| counts.quantile(percent)), [0, 0, 1, 2, 3].map(Some));
     }
 
     #[test]
@@ -121,6 +150,7 @@ mod tests {
         }
         let mut spans = Spans::default();
         (1..=100).for_each(|millis| spans.add(SimSpan::from_millis(millis)));
+        assert_eq!((spans.count(), spans.mean()), (100, Some(SimSpan::from_micros(50_500))));
         for percent in [1, 50, 99, 100] {
             let found = spans.quantile(percent).unwrap();
             let exact = SimSpan::from_millis(percent);

@@ -1,4 +1,4 @@
-//! What became of lookups and contacts: counters and histograms of fixed size, and records of single lookups.
+//! What became of lookups and contacts: counters, histograms of fixed size, and records of single lookups.
 
 use super::lookup::Purpose;
 use crate::contract::{Counts, Key256, NodeId, SimSpan, SimTime, Spans};
