@@ -231,7 +231,7 @@ fn nodes_with_one_parent_are_without_for_longer_and_lose_more_messages() {
     let with = |parents| {
         let mut settings = settings(300);
         settings.faults = crash(0.2);
-        let router = router(RouterOptions { parents, ..options() });
+        let router = router(options().with_parents(population(), parents, 3));
         figures(&run(&router, &network(0.0), settings), at(300))
     };
     let [one, three] = [1, 3].map(with);

@@ -55,7 +55,7 @@ pub struct RouterOptions {
     pub parents: u8,
     /// Super parents of a full node; from 1 to [`PARENTS_MAX`].
     pub super_parents: u8,
-    /// Most children of a full node; about 11 bytes each.
+    /// Most children of a full node, below 65 535; about 11 bytes each.
     pub children_max: u16,
     /// Most full nodes below a super node; 16 bytes each.
     pub fulls_max: u16,
@@ -124,18 +124,18 @@ pub struct Messages {
 
 impl RouterOptions {
     /// The documents' intervals, 4 full parents and 3 super parents; three repeats after 5 s; both locations at one home;
-    /// 110 per cent of the mean before 16 children at a time move. Room for 1.5 times the children, and twice the
-    /// locations, that nodes of `population` have on average. No messages.
+    /// 110 per cent of the mean before 16 children at a time move. Room as [`RouterOptions::with_parents`] says, and for
+    /// twice the locations that a super node of `population` keeps on average. No messages.
     pub fn for_population(population: Population) -> Self {
-        let [supers, fulls, lights, mobiles] = NodeType::ALL.map(|node_type| u64::from(population.count(node_type)));
-        let (parents, super_parents, children) = (4, 3, lights + mobiles);
-        let room = |links: u64, among: u64| links.saturating_mul(3).div_ceil(2 * among.max(1)) + 16;
-        RouterOptions {
-            parents,
-            super_parents,
-            children_max: u16::try_from(room(children * u64::from(parents), fulls)).unwrap_or(u16::MAX),
-            fulls_max: u16::try_from(room(fulls * u64::from(super_parents), supers)).unwrap_or(u16::MAX),
-            locations_max: u32::try_from(2 * children / supers.max(1) + 64).unwrap_or(u32::MAX),
+        let leaves =
+            u64::from(population.count(NodeType::LightNode)) + u64::from(population.count(NodeType::MobileNode));
+        let supers = u64::from(population.count(NodeType::SuperNode)).max(1);
+        let options = RouterOptions {
+            parents: 0,
+            super_parents: 0,
+            children_max: 0,
+            fulls_max: 0,
+            locations_max: u32::try_from(2 * leaves / supers + 64).unwrap_or(u32::MAX),
             heartbeat: AdaptiveHeartbeat { base_interval: SimSpan::from_secs(30) },
             repeat: SimSpan::from_secs(5),
             missed: 3,
@@ -151,20 +151,38 @@ impl RouterOptions {
             rebalancing: Some(Rebalancing { high_percent: 110, moves_max: 16 }),
             messages: None,
             sample: None,
+        };
+        options.with_parents(population, 4, 3)
+    }
+
+    /// Nodes look for so many parents, which have room for 1.5 times the children that they have on average, and for 16
+    /// more.
+    #[must_use]
+    pub fn with_parents(self, population: Population, parents: u8, super_parents: u8) -> Self {
+        let [supers, fulls, lights, mobiles] = NodeType::ALL.map(|node_type| u64::from(population.count(node_type)));
+        let room = |children: u64, parents: u8, among: u64| {
+            let room = (children * u64::from(parents) * 3).div_ceil(2 * among.max(1)) + 16;
+            u16::try_from(room).unwrap_or(u16::MAX - 1)
+        };
+        RouterOptions {
+            parents,
+            super_parents,
+            children_max: room(lights + mobiles, parents, fulls),
+            fulls_max: room(fulls, super_parents, supers),
+            ..self
         }
     }
 
     fn check(&self) {
         let is_parents = |count: u8| (1..=PARENTS_MAX).contains(&usize::from(count));
         assert!(is_parents(self.parents) && is_parents(self.super_parents), "parents: {self:?}");
+        assert!(self.children_max < u16::MAX, "{} children", self.children_max);
         assert!((1..=2).contains(&self.locations), "{} locations", self.locations);
         let Attaching { timeout, requests, pause, .. } = self.attaching;
         assert!(timeout > SimSpan::ZERO && pause > SimSpan::ZERO, "attaching takes time");
         assert!((1..=REQUESTS_MAX).contains(&requests), "{requests} requests");
-        let shortest = self.heartbeat.base_interval;
-        let repeats = self.repeat * (u64::from(self.missed) + 1);
         assert!((1..=100).contains(&self.missed) && self.repeat > SimSpan::ZERO, "{} missed", self.missed);
-        assert!(repeats <= shortest * 2, "{} repeats end before the next digest", self.missed);
+        assert!(self.heartbeat.base_interval > SimSpan::ZERO, "an interval takes time");
         assert!(self.sample.is_none_or(|sample| sample > SimSpan::ZERO), "a span of zero");
         if let Some(Messages { interval, len, answer, attempts, .. }) = self.messages {
             assert!(interval > SimSpan::ZERO && answer > SimSpan::ZERO, "messages take time");

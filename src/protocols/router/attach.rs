@@ -196,14 +196,12 @@ impl HierarchicalRouter {
     #[inline]
     pub(super) fn beat(&self, state: &mut RouterState, here: Here, fx: &mut impl Effects<Self>) {
         let member = state.member(here.index);
-        let count = member.parents().len();
-        if count == 0 {
-            return;
-        }
-        member.missed[..count].iter_mut().for_each(|missed| *missed |= AWAITED);
+        let must_check = member.await_all();
         let heartbeat = |rank: usize| RouterMessage::Heartbeat { child: here.id, rank: rank.min(3) as u8 };
         fx.send_each(member.parents().iter().enumerate().map(|(rank, &parent)| (parent, heartbeat(rank))));
-        fx.wake_after(self.options.repeat, RouterTimer::Check);
+        if must_check {
+            fx.wake_after(self.options.repeat, RouterTimer::Check);
+        }
     }
 
     /// `from` acknowledges. Returns whether it is a parent.
@@ -252,6 +250,7 @@ impl HierarchicalRouter {
                 late |= 1 << place;
             }
         }
+        member.is_checking = late > 0;
         if late > 0 {
             if here.node_type == NodeType::FullNode {
                 self.send_digests(state, here, late, fx);

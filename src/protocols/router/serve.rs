@@ -1,7 +1,7 @@
 //! The parent's side: it takes children in, acknowledges them, forgets them, tells of them, and sends some elsewhere.
 
 use super::rows::NOBODY;
-use super::state::{AWAITED, Advice, Child, LOAD_UNKNOWN, RouterState, Scratch, Ward, coarse_span};
+use super::state::{Advice, Child, LOAD_UNKNOWN, RouterState, Scratch, Ward, coarse_span};
 use super::{HierarchicalRouter, Rebalancing, RouterMessage, RouterTimer};
 use crate::contract::{CoarseTime, Effects, Here, NodeId, NodeType, SimSpan, SimTime};
 use crate::protocols::wire::{Digest, WireMessage};
@@ -106,11 +106,9 @@ impl HierarchicalRouter {
         let slot = self.options.sample.map_or(0, |sample| now.since(SimTime::ZERO) / sample);
         state.figures.add_load(slot, state.children.len(row));
         state.advice[row].moved = 0;
-        let member = state.member(here.index);
-        let parents = member.parents().len();
-        if parents > 0 {
-            member.missed[..parents].iter_mut().for_each(|missed| *missed |= AWAITED);
-            self.send_digests(state, here, u8::MAX, fx);
+        let must_check = state.member(here.index).await_all();
+        self.send_digests(state, here, u8::MAX, fx);
+        if must_check {
             fx.wake_after(self.options.repeat, RouterTimer::Check);
         }
     }
@@ -119,6 +117,9 @@ impl HierarchicalRouter {
     pub(super) fn send_digests(&self, state: &mut RouterState, here: Here, places: u8, fx: &mut impl Effects<Self>) {
         let (now, row) = (fx.now(), here.index - state.supers);
         let RouterState { scratch, children, members, .. } = state;
+        if members[row].parents().is_empty() {
+            return;
+        }
         let Scratch { lives, bitmap, bytes, .. } = scratch;
         let repeats = self.options.repeat * u64::from(self.options.missed);
         lives.clear();
@@ -137,7 +138,7 @@ impl HierarchicalRouter {
         // At most 65 535 children, which one digest holds.
         let digest = Digest { sender: here.id, beat, children: lives.len() as u32, alive, first: 0, bitmap };
         WireMessage::Digest(digest).encode(bytes);
-        let parents = members[here.index - state.supers].parents().iter().enumerate();
+        let parents = members[row].parents().iter().enumerate();
         for (_, &parent) in parents.filter(|(place, _)| places >> place & 1 == 1) {
             fx.send_payload(parent, RouterMessage::Digest { beat }, bytes);
         }

@@ -53,6 +53,8 @@ pub(super) struct Member {
     pub(super) is_seeking: bool,
     /// Whether it had a parent since it joined.
     pub(super) has_joined: bool,
+    /// Whether a timer is set to look for missing acknowledgements.
+    pub(super) is_checking: bool,
 }
 
 const _: () = assert!(size_of::<Member>() == 64, "a member is a cache line");
@@ -79,6 +81,7 @@ impl Default for Member {
             replaces: NO_PLACE,
             is_seeking: false,
             has_joined: false,
+            is_checking: false,
         }
     }
 }
@@ -122,6 +125,16 @@ impl Member {
                 std::cmp::Ordering::Greater => self.replaces -= 1,
             }
         }
+    }
+
+    /// All parents are to acknowledge. Returns whether a timer must be set to look whether they have.
+    #[inline(always)]
+    pub(super) fn await_all(&mut self) -> bool {
+        let count = usize::from(self.count);
+        self.missed[..count].iter_mut().for_each(|missed| *missed |= AWAITED);
+        let must_check = count > 0 && !self.is_checking;
+        self.is_checking |= must_check;
+        must_check
     }
 
     /// Number of the next request or pause.
