@@ -10,6 +10,7 @@ pub mod kademlia;
 pub mod layer;
 #[cfg(test)]
 mod recorder;
+pub mod router;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;

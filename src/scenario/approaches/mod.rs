@@ -4,6 +4,7 @@
 
 mod discovery;
 mod kademlia;
+mod routing;
 
 use super::build::{Job, Judging};
 use super::problem::Place;
@@ -15,6 +16,7 @@ use crate::metrics::PointResult;
 
 pub use discovery::DiscoverySpec;
 pub use kademlia::KademliaSpec;
+pub use routing::RoutingSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
 pub(super) struct Kind {
@@ -29,7 +31,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 2] = [kademlia::KIND, discovery::KIND];
+pub(super) const KINDS: [Kind; 3] = [kademlia::KIND, discovery::KIND, routing::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub enum Mechanism {
     Kademlia(KademliaSpec),
     /// Light and mobile nodes find their parents through the Kademlia network of the others.
     Discovery(DiscoverySpec),
+    /// Nodes attach to parents, replace those that die, and send messages to each other by way of them.
+    Routing(RoutingSpec),
 }
 
 impl Mechanism {
@@ -53,6 +57,7 @@ impl Mechanism {
         match self {
             Mechanism::Kademlia(spec) => spec,
             Mechanism::Discovery(spec) => spec,
+            Mechanism::Routing(spec) => spec,
         }
     }
 
@@ -61,6 +66,7 @@ impl Mechanism {
         match self {
             Mechanism::Kademlia(_) => 0,
             Mechanism::Discovery(_) => 1,
+            Mechanism::Routing(_) => 2,
         }
     }
 }
