@@ -1,6 +1,7 @@
 //! The logic that would run in a real node, sans-IO: it knows the contract and no engine.
 
 pub mod adaptive;
+pub mod consensus;
 pub mod detector;
 pub mod full_mesh;
 pub mod gossip;
@@ -8,6 +9,7 @@ pub mod heartbeat;
 pub mod hierarchy;
 pub mod kademlia;
 pub mod layer;
+pub mod ledger;
 #[cfg(test)]
 mod recorder;
 pub mod router;
