@@ -2,6 +2,7 @@
 
 pub mod adaptive;
 pub mod detector;
+pub mod dissemination;
 pub mod full_mesh;
 pub mod gossip;
 pub mod heartbeat;

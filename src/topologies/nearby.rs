@@ -173,6 +173,22 @@ impl Tier {
         }
     }
 
+    /// The numbers of its nodes.
+    pub fn range(&self) -> Range<NodeId> {
+        match self {
+            Tier::Uniform(range) => range.clone(),
+            Tier::Nearby(neighbourhood) => neighbourhood.tier.clone(),
+        }
+    }
+
+    /// Memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Tier::Uniform(_) => 0,
+            Tier::Nearby(neighbourhood) => neighbourhood.bytes(),
+        }
+    }
+
     /// As [`Neighbourhood::distinct_peers`], or as [`distinct_peers`] where all are alike.
     pub fn distinct_peers(&self, count: u32, own: NodeId, random: &mut Stream, peers: &mut Vec<NodeId>) {
         match self {
