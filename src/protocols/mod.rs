@@ -8,6 +8,7 @@ pub mod gossip;
 pub mod heartbeat;
 pub mod hierarchy;
 pub mod kademlia;
+pub mod layer;
 #[cfg(test)]
 mod recorder;
 pub mod rumour;
