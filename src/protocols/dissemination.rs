@@ -11,7 +11,7 @@
 //! al., "Epidemic algorithms for replicated database maintenance", PODC 1987).
 //!
 //! Everything is bounded. A node remembers which messages it saw last ([`SeenMessages`]), keeps a few to pass on, and waits
-//! for a few that it asked for, each of at most three nodes in turn. Messages are passed on and taken only until they are
+//! for a few that it asked for, each of at most three nodes in turn, at most six times. Messages are passed on and taken only until they are
 //! as old as their lifetime, by the time of publication that is part of their contents. So a message that a node has
 //! forgotten cannot go round for ever: none is forgotten while it lives as long as `seen` holds all that live at a time.
 //! One request is answered with at most `kept` messages.
@@ -671,10 +671,7 @@ impl Dissemination {
 
     /// Whoever was asked for a message has not sent it in time: asks the next who has it.
     fn ask_next(&self, state: &mut DisseminationState, here: Here, number: u32, fx: &mut impl Effects<Self>) {
-        let (was_waiting, next) = state.wanted.next(here.index - state.first, number);
-        if !was_waiting {
-            return;
-        }
+        let Some(next) = state.wanted.next(here.index - state.first, number) else { return };
         state.figures.timeouts += 1;
         if let Some(next) = next {
             self.send(state, next, DisseminationMessage::Want(Ids::one(number)), fx);

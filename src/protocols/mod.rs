@@ -14,6 +14,5 @@ mod recorder;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
-pub mod spreading;
 pub mod swim;
 pub mod wire;

@@ -1,44 +1,21 @@
 //! How far and how fast messages came: counters and histograms of fixed size.
 
-use crate::contract::{NodeType, SimSpan};
+use crate::contract::{Counts, NodeType, SimSpan};
 
 /// Kinds of message: see [`Protocol::kinds`](crate::contract::Protocol::kinds) of [`Dissemination`](super::Dissemination).
 pub const KINDS: usize = 7;
 
 /// How many deliveries took so many hops; 63 and more count as the last.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hops([u64; 64]);
+pub type Hops = Counts<64>;
 
-impl Default for Hops {
-    fn default() -> Self {
-        Hops([0; 64])
-    }
-}
-
-impl Hops {
-    #[inline]
-    fn add(&mut self, hops: u8) {
-        self.0[usize::from(hops).min(self.0.len() - 1)] += 1;
-    }
-
-    fn merge(&mut self, other: &Self) {
-        self.0.iter_mut().zip(other.0).for_each(|(own, more)| *own += more);
-    }
-
-    /// Deliveries by number of hops.
-    pub fn counts(&self) -> &[u64] {
-        &self.0
-    }
-
-    /// The hops within which the first `count` deliveries came; `None` if they are fewer.
-    pub fn until(&self, count: u64) -> Option<u64> {
-        let mut before = 0;
-        let place = self.0.iter().position(|&cell| {
-            before += cell;
-            before >= count
-        })?;
-        Some(place as u64)
-    }
+/// The hops within which the first `count` deliveries came; `None` if they are fewer.
+fn hops_until(hops: &Hops, count: u64) -> Option<u64> {
+    let mut before = 0;
+    let place = hops.counts().iter().position(|&cell| {
+        before += cell;
+        before >= count
+    })?;
+    Some(place as u64)
 }
 
 /// Cells of a histogram of delays: 32 for each doubling.
@@ -47,7 +24,7 @@ const CELLS: usize = 22 * 32;
 const STEP_LOG2: u32 = 15;
 
 /// How long deliveries took since the publication, to within 1/32, or 33 us where that is more. Longer than 37 minutes
-/// counts as that.
+/// counts as that. Finer than [`Spans`](crate::contract::Spans), because the whole curve of coverage is read from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delays {
     cells: Box<[u64; CELLS]>,
@@ -247,9 +224,9 @@ impl DisseminationFigures {
     pub(super) fn deliver(&mut self, number: u32, node_type: NodeType, hops: u8, delay: SimSpan) {
         let message = self.message_mut(number);
         message.delays.add(delay);
-        message.hops.add(hops);
+        message.hops.add(u64::from(hops));
         self.delays[node_type as usize].add(delay);
-        self.hops[node_type as usize].add(hops);
+        self.hops[node_type as usize].add(u64::from(hops));
     }
 
     /// Adds what others delivered.
@@ -320,7 +297,7 @@ impl DisseminationFigures {
     /// Hops within which `per_mille` of a thousand of all nodes got the message, over the messages that came so far.
     pub fn coverage_hops(&self, per_mille: u64) -> Coverage {
         let goal = rank(self.nodes.iter().sum(), per_mille);
-        Coverage::of(self.published().filter_map(|(_, message)| message.hops.until(goal)))
+        Coverage::of(self.published().filter_map(|(_, message)| hops_until(&message.hops, goal)))
     }
 
     /// The delays of the deliveries to all nodes.

@@ -7,6 +7,7 @@
 //! |---|---|
 //! | every heartbeat, at a phase of its own | as below, in this order |
 //! | it has fewer than `low` links | grafts random contacts, until it has `degree` |
+//! | there are not as many | makes a random node a contact, as from discovery, in place of one that may not be grafted now |
 //! | it has more than `high` | prunes random ones, until it has `degree` |
 //! | messages came in the last `gossip` heartbeats | announces them to `lazy` random contacts that it has no link to |
 //! | it is grafted | takes the link, unless it has `high` already or one of the two pruned the other lately: then it prunes |
@@ -276,6 +277,9 @@ impl Dissemination {
             let grafted = draw(free, u32::from(mesh.degree) - degree, &mut random);
             bits(grafted).for_each(|place| state.contacts.standings[row.start + place] = LINKED);
             self.send_to_places(state, here, grafted, DisseminationMessage::Graft, fx);
+            if degree + grafted.count_ones() < u32::from(mesh.low) {
+                self.discover(state, here, &mut random, fx);
+            }
         } else if degree > u32::from(mesh.high) {
             let pruned = draw(links, degree - u32::from(mesh.degree), &mut random);
             bits(pruned).for_each(|place| state.contacts.standings[row.start + place] = mesh.backoff);
@@ -320,6 +324,21 @@ impl Dissemination {
             state.contacts.peers[start + place] = NOBODY;
             if let Some(other) = self.any_other(here.id, fx.random()) {
                 state.contacts.meet(node, other);
+            }
+        }
+    }
+
+    /// A random node becomes a contact, in place of one without a link if there is no room.
+    fn discover(&self, state: &mut DisseminationState, here: Here, random: &mut Stream, fx: &mut impl Effects<Self>) {
+        let (node, contacts) = (here.index - state.first, &mut state.contacts);
+        let Some(other) = self.any_other(here.id, fx.random()) else { return };
+        if contacts.place_of(node, other).is_none() {
+            let others = contacts.places(node, |standing| standing & LINKED == 0);
+            let place = contacts.place_of(node, NOBODY).or_else(|| bits(draw(others, 1, random)).next());
+            if let Some(place) = place {
+                let start = contacts.range(node).start;
+                contacts.peers[start + place] = other;
+                contacts.standings[start + place] = 0;
             }
         }
     }

@@ -5,19 +5,22 @@ use crate::contract::{Column, NodeId};
 /// Nodes that one message can be asked of, the one that is asked included.
 pub(super) const SOURCES_MAX: usize = 3;
 
+/// Most requests for a message, until it is announced anew.
+pub(super) const REQUESTS_MAX: u32 = 6;
+
 /// Nobody.
 const NOBODY: NodeId = NodeId::MAX;
 
 /// A message that was asked for: 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct Wanted {
-    /// The number plus one; zero where there is none.
-    number: u32,
+    /// The number plus one, which has 24 bits, and the requests so far, eight. Zero where there is none.
+    packed: u32,
     /// Who was asked, and who else has it, in the order in which they said so.
     sources: [NodeId; SOURCES_MAX],
 }
 
-const NONE: Wanted = Wanted { number: 0, sources: [NOBODY; SOURCES_MAX] };
+const NONE: Wanted = Wanted { packed: 0, sources: [NOBODY; SOURCES_MAX] };
 
 /// What came of an announcement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +55,7 @@ impl WantedMessages {
 
     #[inline(always)]
     fn find(&mut self, node: usize, number: u32) -> Option<&mut Wanted> {
-        self.row(node).iter_mut().find(|wanted| wanted.number == number + 1)
+        self.row(node).iter_mut().find(|wanted| wanted.packed >> 8 == number + 1)
     }
 
     /// `source` says that it has a message that the node has not.
@@ -66,23 +69,24 @@ impl WantedMessages {
             }
             return Announced::Noted;
         }
-        let Some(free) = self.row(node).iter_mut().find(|wanted| wanted.number == 0) else { return Announced::Full };
-        *free = Wanted { number: number + 1, sources: [source, NOBODY, NOBODY] };
+        let Some(free) = self.row(node).iter_mut().find(|wanted| wanted.packed == 0) else { return Announced::Full };
+        *free = Wanted { packed: (number + 1) << 8 | 1, sources: [source, NOBODY, NOBODY] };
         Announced::Ask
     }
 
-    /// Whoever was asked has not answered: the next to be asked. If there is none, the message is given up until somebody
-    /// announces it again. `None` as well if the message was not waited for; the flag tells whether it was.
-    pub(super) fn next(&mut self, node: usize, number: u32) -> (bool, Option<NodeId>) {
-        let Some(wanted) = self.find(node, number) else { return (false, None) };
-        wanted.sources.rotate_left(1);
-        wanted.sources[SOURCES_MAX - 1] = NOBODY;
-        let next = wanted.sources[0];
-        if next == NOBODY {
+    /// Whoever was asked has not answered: the next to be asked, in turn, perhaps the same again. Nobody after
+    /// [`REQUESTS_MAX`] requests: then the message is given up until somebody announces it again. `None` if the message was
+    /// not waited for.
+    pub(super) fn next(&mut self, node: usize, number: u32) -> Option<Option<NodeId>> {
+        let wanted = self.find(node, number)?;
+        if wanted.packed & 255 >= REQUESTS_MAX {
             *wanted = NONE;
-            return (true, None);
+            return Some(None);
         }
-        (true, Some(next))
+        wanted.packed += 1;
+        let known = wanted.sources.iter().take_while(|&&source| source != NOBODY).count();
+        wanted.sources[..known].rotate_left(1);
+        Some(Some(wanted.sources[0]))
     }
 
     /// The node has the message, or need not have it any more.
@@ -113,15 +117,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sources_are_asked_one_after_the_other_and_then_the_message_is_given_up() {
+    fn sources_are_asked_in_turn_and_then_the_message_is_given_up() {
         let mut wanted = WantedMessages::new(2, 2);
-        let said = [7, 8, 7, 9, 10].map(|source| wanted.announce(1, 0, source));
-        assert_eq!(said, [Announced::Ask, Announced::Noted, Announced::Noted, Announced::Noted, Announced::Noted]);
-        assert_eq!(
-            [(); 4].map(|()| wanted.next(1, 0)),
-            [(true, Some(8)), (true, Some(9)), (true, None), (false, None)]
-        );
+        let said = [7, 8, 7].map(|source| wanted.announce(1, 0, source));
+        assert_eq!(said, [Announced::Ask, Announced::Noted, Announced::Noted]);
+        assert_eq!([(); 2].map(|()| wanted.next(1, 0)), [Some(Some(8)), Some(Some(7))]);
+        // One more finds a place; another does not.
+        assert_eq!([9, 10].map(|source| wanted.announce(1, 0, source)), [Announced::Noted; 2]);
+        assert_eq!([(); 3].map(|()| wanted.next(1, 0)), [Some(Some(8)), Some(Some(9)), Some(Some(7))]);
+        assert_eq!([(); 2].map(|()| wanted.next(1, 0)), [Some(None), None], "that were six requests");
         assert_eq!(wanted.announce(1, 0, 7), Announced::Ask, "it can be announced again");
+        assert_eq!(wanted.next(1, 0), Some(Some(7)), "and the only one be asked again");
     }
 
     #[test]
@@ -134,7 +140,7 @@ mod tests {
         assert_eq!(wanted.announce(1, 5, 1), Announced::Ask, "others have room of their own");
         wanted.settle(0, 3);
         wanted.settle(0, 77);
-        assert_eq!((wanted.next(0, 3), wanted.announce(0, 5, 1)), ((false, None), Announced::Ask));
+        assert_eq!((wanted.next(0, 3), wanted.announce(0, 5, 1)), (None, Announced::Ask));
         wanted.forget(0);
         assert_eq!(
             [wanted.next(0, 4), wanted.next(0, 5), wanted.next(1, 5)],
