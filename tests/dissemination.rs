@@ -1,5 +1,7 @@
 //! Dissemination on the engine: loss, churn, repair, memory, and that threads and partitions cannot be seen.
 
+use std::collections::BTreeSet;
+
 use qnetsim::contract::{NodeType, Placement, Population, SimSpan, SimTime};
 use qnetsim::engine::faults::{Churn, NodeSet, Schedule};
 use qnetsim::engine::{Distribution, Latency, NetworkModel, Outcome, Settings, Simulation};
@@ -128,9 +130,8 @@ fn a_mesh_survives_churn_and_those_who_join_catch_up() {
     let settings = Settings { faults: churn(), ..settings() };
     let mesh = MeshOptions { renew: 5, ..MeshOptions::ETHEREUM };
     let outcome = run(options(Spread::Mesh(mesh), Some(SimSpan::from_secs(5))), 0.01, settings);
-    // Who was there from the publication of the first message until the last one's death.
-    let turned: std::collections::BTreeSet<_> =
-        outcome.lives.iter().filter(|life| life.time > SimTime::ZERO).map(|life| life.node).collect();
+    // Who was not there all the time.
+    let turned: BTreeSet<_> = outcome.lives.iter().map(|life| life.node).collect();
     let stayed = u64::from(NODES) - turned.len() as u64;
     let figures = figures(&outcome);
     let published = figures.published().count() as u64;
@@ -148,7 +149,7 @@ fn a_mesh_survives_churn_and_those_who_join_catch_up() {
         nodes.iter().filter(|here| !turned.contains(&here.id)).map(|here| state.degree(here.index).unwrap())
     });
     let few = degrees.filter(|&degree| degree < 4).count() as u64;
-    assert!(few * 50 < stayed, "{few} of {stayed} have few links");
+    assert!(few * 100 < stayed, "{few} of {stayed} have few links");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use qnetsim::contract::{Population, SimSpan, SimTime};
 use qnetsim::engine::{Latency, NetworkModel, Outcome, Settings, Simulation};
+use qnetsim::protocols::dissemination::wire::ID_LEN;
 use qnetsim::protocols::dissemination::{
     Dissemination, DisseminationFigures, DisseminationOptions, MeshOptions, Publishing, Spread,
 };
@@ -114,15 +115,15 @@ fn a_mesh_has_the_degree_that_is_specified_and_covers_everybody() {
         assert_eq!(figures.coverage_time(1_000).messages, 20, "all of them reached all");
         assert_eq!(figures.deliveries(), 20 * u64::from(nodes));
         let along_links = 20 * (ends as u64 - u64::from(nodes) + 1);
-        // Announcements may be answered by a message that is on its way already.
-        let asked = figures.sent[IWANT];
-        assert!(
-            (along_links..=along_links + asked).contains(&figures.sent[MESSAGE]),
-            "{} messages",
-            figures.sent[MESSAGE]
-        );
-        assert!(asked * 100 < figures.deliveries(), "{asked} requests");
-        assert!(figures.coverage_hops(1_000).longest <= 9, "{:?}", figures.coverage_hops(1_000));
+        // A message that was announced before it came by a link is sent to who asks for it; and where it came so first, it
+        // goes along all links.
+        let asked = (figures.bytes[IWANT] - 3 * figures.sent[IWANT]) / ID_LEN as u64;
+        let sent = figures.sent[MESSAGE];
+        let bounds = along_links..=along_links + 2 * asked;
+        assert!(bounds.contains(&sent) && asked * 10 < figures.deliveries(), "{sent} of {bounds:?}, {asked} asked for");
+        // A random graph of this degree has ln n / ln(D - 1) hops between two nodes; the way that is fastest has more.
+        let hops = figures.coverage_hops(500).mean().expect("half of them");
+        assert!((4..8).contains(&hops), "{hops} hops to half of the nodes");
     }
 }
 
@@ -142,6 +143,6 @@ fn announcements_and_repair_bring_what_the_mesh_lost() {
     };
     let (eager, lazy, repaired) = (missed(0, None), missed(6, None), missed(0, Some(SimSpan::from_secs(1))));
     assert!((50..2_000).contains(&eager), "{eager}");
-    assert!(lazy * 50 < eager, "{lazy} of {eager} with announcements");
+    assert!(lazy * 20 < eager, "{lazy} of {eager} with announcements");
     assert!(repaired * 10 < eager, "{repaired} of {eager} with repair");
 }

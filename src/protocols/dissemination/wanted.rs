@@ -142,10 +142,7 @@ mod tests {
         wanted.settle(0, 77);
         assert_eq!((wanted.next(0, 3), wanted.announce(0, 5, 1)), (None, Announced::Ask));
         wanted.forget(0);
-        assert_eq!(
-            [wanted.next(0, 4), wanted.next(0, 5), wanted.next(1, 5)],
-            [(false, None), (false, None), (true, None)]
-        );
+        assert_eq!([wanted.next(0, 4), wanted.next(0, 5), wanted.next(1, 5)], [None, None, Some(Some(1))]);
         assert_eq!((wanted.bytes(), WantedMessages::new(5, 0).announce(4, 1, 1)), (2 * 2 * 16, Announced::Full));
     }
 }
