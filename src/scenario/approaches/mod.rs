@@ -2,6 +2,7 @@
 //!
 //! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
 
+mod discovery;
 mod kademlia;
 
 use super::build::{Job, Judging};
@@ -12,6 +13,7 @@ use crate::contract::Population;
 use crate::engine::Violation;
 use crate::metrics::PointResult;
 
+pub use discovery::DiscoverySpec;
 pub use kademlia::KademliaSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
@@ -27,7 +29,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 1] = [kademlia::KIND];
+pub(super) const KINDS: [Kind; 2] = [kademlia::KIND, discovery::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -42,12 +44,15 @@ pub(super) struct Variant {
 pub enum Mechanism {
     /// Nodes find each other, and values, by the exclusive or of ids.
     Kademlia(KademliaSpec),
+    /// Light and mobile nodes find their parents through the Kademlia network of the others.
+    Discovery(DiscoverySpec),
 }
 
 impl Mechanism {
     pub(super) fn spec(&self) -> &dyn Spec {
         match self {
             Mechanism::Kademlia(spec) => spec,
+            Mechanism::Discovery(spec) => spec,
         }
     }
 
@@ -55,6 +60,7 @@ impl Mechanism {
     pub(super) fn kind(&self) -> usize {
         match self {
             Mechanism::Kademlia(_) => 0,
+            Mechanism::Discovery(_) => 1,
         }
     }
 }
