@@ -116,6 +116,9 @@ pub struct Dissemination {
 }
 
 impl Dissemination {
+    /// The names of the kinds of message, in the order of the figures.
+    pub const KIND_NAMES: [&'static str; KINDS] = ["message", "ihave", "iwant", "ask", "sync", "graft", "prune"];
+
     /// Dissemination among the nodes of `tier`, peers being chosen as that says; other nodes take no part and no memory.
     /// `seed` chooses publishers and the first contacts.
     ///
@@ -243,7 +246,7 @@ impl Protocol for Dissemination {
     type State = DisseminationState;
 
     fn kinds(&self) -> &'static [&'static str] {
-        &["message", "ihave", "iwant", "ask", "sync", "graft", "prune"]
+        &Self::KIND_NAMES
     }
 
     #[inline(always)]

@@ -3,6 +3,7 @@
 //! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
 
 mod discovery;
+mod dissemination;
 mod kademlia;
 
 use super::build::{Job, Judging};
@@ -14,6 +15,7 @@ use crate::engine::Violation;
 use crate::metrics::PointResult;
 
 pub use discovery::DiscoverySpec;
+pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
@@ -29,7 +31,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 2] = [kademlia::KIND, discovery::KIND];
+pub(super) const KINDS: [Kind; 3] = [kademlia::KIND, discovery::KIND, dissemination::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -46,6 +48,8 @@ pub enum Mechanism {
     Kademlia(KademliaSpec),
     /// Light and mobile nodes find their parents through the Kademlia network of the others.
     Discovery(DiscoverySpec),
+    /// Messages of some nodes come to all.
+    Dissemination(DisseminationSpec),
 }
 
 impl Mechanism {
@@ -53,6 +57,7 @@ impl Mechanism {
         match self {
             Mechanism::Kademlia(spec) => spec,
             Mechanism::Discovery(spec) => spec,
+            Mechanism::Dissemination(spec) => spec,
         }
     }
 
@@ -61,6 +66,7 @@ impl Mechanism {
         match self {
             Mechanism::Kademlia(_) => 0,
             Mechanism::Discovery(_) => 1,
+            Mechanism::Dissemination(_) => 2,
         }
     }
 }
