@@ -3,6 +3,7 @@
 pub mod adaptive;
 pub mod consensus;
 pub mod detector;
+pub mod dissemination;
 pub mod full_mesh;
 pub mod gossip;
 pub mod heartbeat;
@@ -16,6 +17,5 @@ pub mod router;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
-pub mod spreading;
 pub mod swim;
 pub mod wire;
