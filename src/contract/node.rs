@@ -160,6 +160,11 @@ impl Nodes {
         Here { id, index, node_type: self.population.type_of(id) }
     }
 
+    /// Those of these nodes that are of `node_type` or an earlier type; they come first, so they stand at the same index.
+    pub fn up_to(&self, node_type: NodeType) -> Nodes {
+        Nodes { len: self.end_of(node_type), ..*self }
+    }
+
     /// The first index whose node is of a later type than `node_type`.
     pub fn end_of(&self, node_type: NodeType) -> usize {
         let end = self.population.range(node_type).end;
@@ -210,6 +215,8 @@ mod tests {
                     let later = |here: &Here| here.node_type > node_type;
                     let end = nodes.iter().position(|here| later(&here)).unwrap_or(nodes.len());
                     assert_eq!(nodes.end_of(node_type), end);
+                    let first: Vec<_> = nodes.iter().take(end).collect();
+                    assert_eq!(nodes.up_to(node_type).iter().collect::<Vec<_>>(), first);
                 }
             }
             assert!(seen.iter().all(|&count| count == 1));

@@ -2,6 +2,7 @@
 
 mod churn;
 mod consensus;
+mod dissemination;
 mod distributions;
 #[path = "../idle/mod.rs"]
 mod idle;

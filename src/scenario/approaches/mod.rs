@@ -2,7 +2,10 @@
 //!
 //! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
 
+mod discovery;
+mod dissemination;
 mod kademlia;
+mod routing;
 
 use super::build::{Job, Judging};
 use super::problem::Place;
@@ -12,7 +15,10 @@ use crate::contract::Population;
 use crate::engine::Violation;
 use crate::metrics::PointResult;
 
+pub use discovery::DiscoverySpec;
+pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
+pub use routing::RoutingSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
 pub(super) struct Kind {
@@ -27,7 +33,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 1] = [kademlia::KIND];
+pub(super) const KINDS: [Kind; 4] = [kademlia::KIND, discovery::KIND, routing::KIND, dissemination::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -42,12 +48,21 @@ pub(super) struct Variant {
 pub enum Mechanism {
     /// Nodes find each other, and values, by the exclusive or of ids.
     Kademlia(KademliaSpec),
+    /// Light and mobile nodes find their parents through the Kademlia network of the others.
+    Discovery(DiscoverySpec),
+    /// Nodes attach to parents, replace those that die, and send messages to each other by way of them.
+    Routing(RoutingSpec),
+    /// Messages of some nodes come to all.
+    Dissemination(DisseminationSpec),
 }
 
 impl Mechanism {
     pub(super) fn spec(&self) -> &dyn Spec {
         match self {
             Mechanism::Kademlia(spec) => spec,
+            Mechanism::Discovery(spec) => spec,
+            Mechanism::Routing(spec) => spec,
+            Mechanism::Dissemination(spec) => spec,
         }
     }
 
@@ -55,6 +70,9 @@ impl Mechanism {
     pub(super) fn kind(&self) -> usize {
         match self {
             Mechanism::Kademlia(_) => 0,
+            Mechanism::Discovery(_) => 1,
+            Mechanism::Routing(_) => 2,
+            Mechanism::Dissemination(_) => 3,
         }
     }
 }

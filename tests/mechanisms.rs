@@ -1,0 +1,134 @@
+//! Approaches that measure one mechanism: their options, what they find, and that nothing depends on threads.
+
+use qnetsim::engine::Progress;
+use qnetsim::metrics::PointResult;
+use qnetsim::scenario::build::{Watch, run_point};
+use qnetsim::scenario::{Approach, Scenario, parse};
+
+/// A network small and short enough for every mechanism.
+const SMALL: &str =
+    "name = \"a\"\nnodes = 400\nwarmup = \"5s\"\nmeasure = \"20s\"\ntiers = { super = 7, full = 40, mobile = 50 }\n";
+
+#[track_caller]
+fn read(approach: &str, more: &str) -> Scenario {
+    let text = format!("{SMALL}approaches = \"{approach}\"\n{more}");
+    parse("a.toml", &text, &[]).unwrap_or_else(|error| panic!("{error}"))
+}
+
+#[track_caller]
+fn refusal(approach: &str, options: &str) -> String {
+    let text = format!("{SMALL}approaches = \"{approach}\"\n[approach.{approach}]\n{options}");
+    parse("a.toml", &text, &[]).expect_err("it is refused").to_string()
+}
+
+fn run(scenario: &Scenario, threads: usize) -> Vec<PointResult> {
+    let progress = Progress::default();
+    let watch = Watch { progress: &progress, clock: &|| 0.0 };
+    let run = |point| run_point(scenario, point, threads, &watch).expect("nothing is lost or made up");
+    scenario.points.iter().map(run).collect()
+}
+
+/// The names of all mechanisms: those approaches that find figures of their own.
+fn mechanisms() -> Vec<&'static str> {
+    let is_mechanism = |name: &&str| matches!(read(name, "").points[0].approach, Approach::Mechanism(_));
+    Approach::NAMES.into_iter().filter(is_mechanism).collect()
+}
+
+#[test]
+fn every_mechanism_finds_figures_that_no_number_of_threads_can_move() {
+    let mechanisms = mechanisms();
+    assert!(mechanisms.len() >= 2);
+    for name in mechanisms {
+        let scenario = read(name, "");
+        let [one, three] = [1, 3].map(|threads| run(&scenario, threads));
+        for (one, three) in one.iter().zip(&three) {
+            assert_eq!(one.digest, three.digest, "{name}");
+            assert_eq!(one.figures, three.figures, "{name}");
+            let rows: Vec<_> = one.figures.iter().flat_map(|figures| &figures.rows).collect();
+            assert!(rows.iter().filter(|row| row.value.is_some()).count() > 3, "{name}: {rows:?}");
+            let topics: Vec<_> = one.figures.iter().map(|figures| figures.topic).collect();
+            for row in &rows {
+                let value = row.value.unwrap_or(0.0);
+                assert!(
+                    value.is_finite() && (row.unit != "share" || (0.0..=1.0).contains(&value)),
+                    "{topics:?} {row:?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
+    for (name, option) in [
+        ("kademlia", "k = 19"),
+        ("kademlia", "alpha = 2"),
+        ("kademlia", "timeout = \"2s\""),
+        ("kademlia", "refresh = \"2h\""),
+        ("kademlia", "bootstrap = \"joins\""),
+        ("kademlia", "lookups = \"7s\""),
+        ("kademlia", "values = 1"),
+        ("discovery", "parents = 3"),
+        ("discovery", "over = \"7s\""),
+        ("discovery", "k = 19"),
+    ] {
+        let changed = read(name, &format!("[approach.{name}]\n{option}"));
+        assert_ne!(read(name, "").hash, changed.hash, "{name} {option}");
+    }
+    let with = |more: &str| read("kademlia", &format!("[approach.kademlia]\nvalues = 9\n{more}")).hash;
+    for option in [
+        "value_size = \"9 B\"",
+        "publish_over = \"9s\"",
+        "republish = \"9s\"",
+        "value_lookups = \"9s\"",
+        "kept_max = 9",
+    ] {
+        assert_ne!(with(""), with(option), "{option}");
+    }
+    let joins = |more: &str| read("kademlia", &format!("[approach.kademlia]\nbootstrap = \"joins\"\n{more}")).hash;
+    assert_ne!(joins(""), joins("join_over = \"9s\""));
+}
+
+#[test]
+fn a_list_of_options_makes_a_run_of_each() {
+    let scenario = read("kademlia", "[approach.kademlia]\nk = [20, 8]");
+    let labels: Vec<_> = scenario.points.iter().map(|point| point.label.as_str()).collect();
+    assert_eq!(labels, ["kademlia k 20", "kademlia k 8"]);
+    assert_eq!(read("kademlia", "[approach.kademlia]\nk = [8]").points[0].label, "kademlia");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_what_to_write() {
+    for (name, options, expected) in [
+        ("kademlia", "k = 65", "write at most 64"),
+        ("kademlia", "k = [8, 8]", "buckets of 8 stand in the list for the second time"),
+        ("kademlia", "k = []", "write at least one"),
+        ("kademlia", "bootstrap = \"idea\"", "write \"ideal\""),
+        ("kademlia", "fanout = 3", "unknown key `fanout`"),
+        ("discovery", "parents = 9", "write at most 8"),
+        ("discovery", "k = 3\nparents = 4", "write at most 3"),
+    ] {
+        let refusal = refusal(name, options);
+        assert!(refusal.contains(expected), "{name} {options}: {refusal}");
+    }
+    let text =
+        SMALL.replace("full = 40", "full = 1").replace("super = 7", "super = 1") + "approaches = \"discovery\"\n";
+    let refused = parse("a.toml", &text, &[]).expect_err("nobody can be a parent").to_string();
+    assert!(refused.contains("too few for 4 parents"), "{refused}");
+}
+
+#[test]
+fn the_tables_of_kademlia_hold_what_its_lookups_need() {
+    let scenario = read("kademlia", "[approach.kademlia]\nlookups = \"5s\"\nvalues = 50\nvalue_lookups = \"5s\"");
+    let point = &run(&scenario, 1)[0];
+    let [lookups, tables] = &point.figures[..] else { panic!("{:?}", point.figures) };
+    assert_eq!((lookups.topic, tables.topic), ("lookups", "routing tables"));
+    assert_eq!(lookups.get("node", "found"), Some(1.0));
+    let hops = lookups.get("node", "hops-mean").unwrap();
+    assert!((1.0..2.5).contains(&hops), "{hops}");
+    assert!(lookups.get("value", "requests-mean") < lookups.get("node", "requests-mean"));
+    assert_eq!(tables.get("all", "nodes-joined"), Some(400.0));
+    let curve = lookups.curves.iter().find(|curve| curve.subject == "node").unwrap();
+    let sum: f64 = curve.points.iter().map(|[_, share]| share).sum();
+    assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+}
