@@ -67,11 +67,13 @@ fn cell_of(nanos: u64) -> usize {
 }
 
 impl Spans {
-    fn add(&mut self, span: SimSpan) {
+    /// Adds a span.
+    pub fn add(&mut self, span: SimSpan) {
         self.cells[cell_of(span.as_nanos())] += 1;
     }
 
-    fn merge(&mut self, other: &Self) {
+    /// Adds those of another.
+    pub fn merge(&mut self, other: &Self) {
         self.cells.iter_mut().zip(other.cells.iter()).for_each(|(own, more)| *own += more);
     }
 
