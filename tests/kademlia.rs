@@ -191,6 +191,7 @@ fn values_are_found_by_everyone() {
     let outcome = run(&kademlia, 0.0, settings);
     let figures = figures(&outcome);
     assert_eq!(figures.lookups(Purpose::Publish { value: 0 }).finished, 300);
+    assert_eq!((figures.failed, figures.evicted), (0, 0), "everybody answers, also those who have the value as well");
     assert_eq!((figures.stored, figures.refused), (8 * 300, 0));
     assert!(figures.stored.abs_diff(sent(&outcome, STORE)) < 100, "a node may be among the closest itself");
     assert_eq!(sent(&outcome, STORE), sent(&outcome, STORED));

@@ -35,9 +35,12 @@ fn an_almost_empty_file_gives_the_defaults() {
     assert_eq!((scenario.network.loss, scenario.network.header), (0.0, 28));
     let latency = LatencySpec::Uniform { min: SimSpan::from_millis(10), max: SimSpan::from_millis(100) };
     assert_eq!(scenario.network.latency, latency);
+    let is_mechanism = |approach: &Approach| matches!(approach, Approach::Mechanism(_));
     let approaches: Vec<_> = scenario.points.iter().map(|point| point.approach).collect();
+    let (mechanisms, others): (Vec<_>, Vec<_>) = approaches.into_iter().partition(is_mechanism);
+    assert_eq!(mechanisms.len(), Approach::NAMES.len() - others.len());
     assert_eq!(
-        approaches,
+        others,
         [
             Approach::FullMesh { event_nodes_max: 1_000 },
             Approach::Hierarchical(LINKS),

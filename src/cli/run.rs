@@ -13,8 +13,8 @@ use super::{Failure, Format, RunArgs, print};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
-    RunReport, bandwidth_table, check_writable, detection_table, drops_table, network_load_table, population_table,
-    result_files, summary_json, write_results,
+    RunReport, bandwidth_table, check_writable, detection_table, drops_table, figures_tables, network_load_table,
+    population_table, result_files, summary_json, write_results,
 };
 use crate::scenario::build::{Watch, run_point};
 use crate::scenario::{self, Point, Scenario, Table, plan};
@@ -176,6 +176,7 @@ fn tables(scenario: &Scenario, report: &RunReport<'_>) -> String {
             Table::Detection => (detection_table(report), "Failure detection: no approach detected failures.\n"),
             Table::Population => (population_table(report), "Live nodes: all of them all the time.\n"),
             Table::Drops => (drops_table(report), "Dropped messages: none.\n"),
+            Table::Figures => (figures_tables(report), "Figures of mechanisms: none.\n"),
         };
         table.or_else(|| chosen.then(|| nothing.to_owned()))
     };

@@ -4,6 +4,7 @@
 //! run in a real node: it is given the time, a message and a random stream, and it answers with effects.
 
 mod column;
+mod histogram;
 mod node;
 mod placement;
 mod protocol;
@@ -11,6 +12,7 @@ mod random;
 mod time;
 
 pub use column::{Column, Slab, prefetch};
+pub use histogram::{Counts, Spans};
 pub use node::{Here, Key256, NodeId, NodeType, Nodes, Population};
 pub use placement::Placement;
 pub use protocol::{Effects, Protocol, Verdict};

@@ -1,6 +1,7 @@
 //! What a run measures: traffic by kind, node type and direction, its spread over nodes, delays, and the result.
 
 mod detection;
+mod figure;
 mod links;
 mod lives;
 mod memory;
@@ -10,6 +11,7 @@ mod spread;
 mod traffic;
 
 pub use detection::{Detection, FailureGroup, FailureKind, Stage, StageFigures, Times, Truth, WrongVerdicts};
+pub use figure::{Curve, Figure, Figures};
 pub use links::{LinkDelays, Links};
 pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
 pub use memory::{available_memory, peak_memory, reset_peak_memory};

@@ -4,7 +4,7 @@ use std::fmt;
 
 use hdrhistogram::Histogram;
 
-use super::{Bandwidth, Detection, Flow, Links, PopulationOverTime, Traffic};
+use super::{Bandwidth, Detection, Figures, Flow, Links, PopulationOverTime, Traffic};
 use crate::contract::{NodeType, Population, SimSpan, SimTime};
 
 /// How a number was obtained.
@@ -74,6 +74,8 @@ pub struct PointResult {
     pub detection: Option<Detection>,
     /// Nodes that were up; `None` where all were all the time and nobody counted them.
     pub population_over_time: Option<PopulationOverTime>,
+    /// What the mechanism found of its own, by topic; none for approaches that only keep a network alive.
+    pub figures: Vec<Figures>,
     /// Memory of the protocol in all nodes when the run ended, in bytes.
     pub state_bytes: u64,
     /// Messages still under way when the run ended.

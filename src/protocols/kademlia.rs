@@ -31,7 +31,7 @@ pub mod table;
 pub mod values;
 pub mod wire;
 
-pub use self::figures::{Counts, KademliaFigures, LookupFigures, LookupRecord, Spans};
+pub use self::figures::{KademliaFigures, LookupFigures, LookupRecord};
 use self::keys::Keys;
 use self::lookup::Purpose;
 pub use self::state::KademliaState;
@@ -39,7 +39,7 @@ use self::state::{Node, Presence};
 pub use self::table::KademliaRouting;
 use self::table::{Path, Table};
 use crate::contract::{
-    Domain, Effects, Here, Key256, NodeId, Nodes, Population, Protocol, RandomKey, SimSpan, prefetch,
+    Domain, Effects, Here, Key256, NodeId, Nodes, Population, Protocol, RandomKey, SimSpan, SimTime, prefetch,
 };
 
 /// Most lookups of a node at a time. As many again may have ended, but wait for answers to see who is down.
@@ -116,6 +116,8 @@ pub struct Kademlia {
     bootstrap: Bootstrap,
     keys: Keys,
     tables: RandomKey,
+    /// Lookups that began earlier are not counted.
+    counted_from: SimTime,
 }
 
 impl Kademlia {
@@ -132,7 +134,17 @@ impl Kademlia {
             assert!(values > 0 && usize::from(len) <= wire::VALUE_LEN_MAX, "{values} values of {len} bytes");
         }
         let (keys, tables) = (Keys::new(population.total()), RandomKey::new(seed, Domain::Topology));
-        Kademlia { options, bootstrap, keys, tables }
+        Kademlia { options, bootstrap, keys, tables, counted_from: SimTime::ZERO }
+    }
+
+    /// Counts only lookups that begin at `time` or later. Records are made of earlier ones as well.
+    pub fn counted_from(self, time: SimTime) -> Self {
+        Kademlia { counted_from: time, ..self }
+    }
+
+    /// Memory of the ids, which all nodes share, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.keys.bytes()
     }
 
     /// The ids of the nodes.

@@ -154,11 +154,15 @@ impl Mobile {
         figures
     }
 
-    /// The radio of the mobile node `here` sends `sent` messages and receives what `received` says.
-    fn transfer(&self, state: &mut MobileState, here: Here, now: SimTime, sent: u64, received: u64) {
+    /// The radio of the mobile node `here` begins to send `up` and to receive `down` bytes, headers included. Public for
+    /// a protocol that runs this one within it, and whose other messages use the same radio.
+    ///
+    /// # Panics
+    /// If it is not a mobile node.
+    pub fn activity(&self, state: &mut MobileState, here: Here, now: SimTime, up: u64, down: u64) {
         let cut = |bytes: u64| u32::try_from(bytes).unwrap_or(u32::MAX);
         let radio = &mut state.phones[here.index - state.first].radio;
-        self.options.radio.activity(radio, now, cut(sent), cut(received));
+        self.options.radio.activity(radio, now, cut(up), cut(down));
     }
 
     /// Bytes of `message` with its headers.
@@ -172,7 +176,7 @@ impl Mobile {
         fx.send_each(links.iter().map(|link| (link.peer, MobileMessage::Heartbeat { slot: link.slot })));
         state.counts.heartbeats += links.len() as u64;
         let bytes = self.bytes_of(&MobileMessage::Heartbeat { slot: 0 }) * links.len() as u64;
-        self.transfer(state, here, fx.now(), bytes, 0);
+        self.activity(state, here, fx.now(), bytes, 0);
     }
 
     fn send_transaction(&self, state: &mut MobileState, here: Here, fx: &mut impl Effects<Self>) {
@@ -180,7 +184,7 @@ impl Mobile {
         let message = MobileMessage::Transaction { slot: first.slot };
         fx.send(first.peer, message);
         state.counts.transactions += 1;
-        self.transfer(state, here, fx.now(), self.bytes_of(&message), 0);
+        self.activity(state, here, fx.now(), self.bytes_of(&message), 0);
         if self.options.policy.tells_all() {
             let before = state.counts.heartbeats;
             self.send_heartbeats(state, here, 1, fx);
@@ -232,7 +236,7 @@ impl Mobile {
         let (check, notice) = (MobileMessage::Check, MobileMessage::Notice { newest: 0 });
         let received = times(checked, check) + times(noticed, notice);
         let confirmation = MobileMessage::Confirmation { slot: 0, newest: 0 };
-        self.transfer(state, here, fx.now(), times(noticed, confirmation), received);
+        self.activity(state, here, fx.now(), times(noticed, confirmation), received);
         for (place, link) in self.graph.links(here.id).iter().enumerate() {
             if noticed & 1 << place != 0 {
                 let newest = state.notices[(here.index - state.first) * self.parents as usize + place];
@@ -472,7 +476,7 @@ impl Protocol for Mobile {
             let links = self.graph.links(here.id);
             fx.send_each(links.iter().map(|link| (link.peer, MobileMessage::Leave { slot: link.slot })));
             let bytes = self.bytes_of(&MobileMessage::Leave { slot: 0 }) * links.len() as u64;
-            self.transfer(state, here, fx.now(), bytes, 0);
+            self.activity(state, here, fx.now(), bytes, 0);
         }
     }
 

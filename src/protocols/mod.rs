@@ -7,6 +7,7 @@ pub mod gossip;
 pub mod heartbeat;
 pub mod hierarchy;
 pub mod kademlia;
+pub mod layer;
 pub mod mobile;
 #[cfg(test)]
 mod recorder;

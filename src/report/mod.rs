@@ -7,6 +7,7 @@ mod bandwidth;
 mod chart;
 mod detection;
 mod drops;
+mod figures;
 mod latency;
 mod links;
 mod load;
@@ -27,6 +28,7 @@ pub use bandwidth::{bandwidth_csv, bandwidth_table};
 pub use chart::network_load_svg;
 pub use detection::{detection_csv, detection_table};
 pub use drops::{drops_csv, drops_table};
+pub use figures::{curves_csv, figures_csv, figures_tables};
 pub use latency::latency_csv;
 pub use links::links_csv;
 pub use load::network_load_table;
@@ -57,7 +59,7 @@ pub struct RunReport<'a> {
 }
 
 /// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw, the
-/// sheet of links when there are regions.
+/// sheet of links when there are regions, those of figures and curves when there are any.
 pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
     let mut files = vec![
         ("messages.csv", messages_csv(report)),
@@ -70,6 +72,8 @@ pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("summary.json", summary_json(report)),
     ];
     files.extend(links_csv(report).map(|csv| ("links.csv", csv)));
+    files.extend(figures_csv(report).map(|csv| ("figures.csv", csv)));
+    files.extend(curves_csv(report).map(|csv| ("curves.csv", csv)));
     files.extend(network_load_svg(report).map(|svg| ("network-load.svg", svg)));
     files
 }

@@ -94,6 +94,7 @@ fn empty(approach: &str, population: Population) -> PointResult {
         bandwidth: [None; 4],
         detection: None,
         population_over_time: None,
+        figures: Vec::new(),
         state_bytes: 640,
         in_flight: 0,
         digest: 0xab,

@@ -5,24 +5,34 @@ use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle
 /// The widest a line may be, in characters.
 pub(super) const WIDTH: usize = 100;
 
-/// The widest a column of text may be, in characters, before its cells are wrapped.
+/// The widest a column of text is, in characters, before its cells are wrapped, where a table does not ask for more.
 const TEXT_WIDTH: u16 = 18;
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
 /// `rows` under `header`; the columns at the indices `texts` are set to the left, all others are numbers.
 pub(super) fn table(header: &[&str], texts: &[usize], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    table_with(header, texts, TEXT_WIDTH, rows)
+}
+
+/// As [`table`], with columns of text up to `text_width` characters wide.
+pub(super) fn table_with(
+    header: &[&str],
+    texts: &[usize],
+    text_width: u16,
+    rows: impl IntoIterator<Item = Vec<String>>,
+) -> String {
     let mut table = Table::new();
     table.load_style(STYLE).set_width(WIDTH as u16).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(Row::from(header.to_vec()));
     for row in rows {
         table.add_row(row);
     }
-    let gap = gap(&table.column_max_content_widths(), texts);
+    let gap = gap(&table.column_max_content_widths(), texts, text_width);
     for (index, column) in table.column_iter_mut().enumerate() {
         column.set_padding((if index == 0 { 0 } else { gap }, 0));
         if texts.contains(&index) {
-            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(TEXT_WIDTH)));
+            column.set_constraint(ColumnConstraint::UpperBoundary(Width::Fixed(text_width)));
         } else {
             column.set_cell_alignment(CellAlignment::Right);
         }
@@ -31,8 +41,8 @@ pub(super) fn table(header: &[&str], texts: &[usize], rows: impl IntoIterator<It
 }
 
 /// The widest gap between columns, of one to three characters, at which a table with these widths fits.
-fn gap(widths: &[u16], texts: &[usize]) -> u16 {
-    let bounded = |(index, &width): (usize, &u16)| if texts.contains(&index) { width.min(TEXT_WIDTH) } else { width };
+fn gap(widths: &[u16], texts: &[usize], text_width: u16) -> u16 {
+    let bounded = |(index, &width): (usize, &u16)| if texts.contains(&index) { width.min(text_width) } else { width };
     let content: usize = widths.iter().enumerate().map(bounded).map(usize::from).sum();
     let gaps = widths.len().saturating_sub(1);
     (2..=3).rev().find(|&gap| content + gaps * usize::from(gap) <= WIDTH).unwrap_or(1)
@@ -65,10 +75,10 @@ mod tests {
 
     #[test]
     fn gaps_shrink_before_a_table_gets_too_wide() {
-        assert_eq!(gap(&[40, 40, 14], &[]), 3);
-        assert_eq!(gap(&[40, 40, 15], &[]), 2);
-        assert_eq!(gap(&[40, 40, 40], &[]), 1);
-        assert_eq!(gap(&[90, 40, 36], &[0]), 3, "the first is wrapped");
+        assert_eq!(gap(&[40, 40, 14], &[], 18), 3);
+        assert_eq!(gap(&[40, 40, 15], &[], 18), 2);
+        assert_eq!(gap(&[40, 40, 40], &[], 18), 1);
+        assert_eq!(gap(&[90, 40, 36], &[0], 18), 3, "the first is wrapped");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use crate::engine::{
     Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
 };
 use crate::metrics::{
-    Detection, EngineFigures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult, PopulationOverTime,
-    SampleCount, TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
+    Detection, EngineFigures, Figures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult,
+    PopulationOverTime, SampleCount, TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
 };
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::detector::Detector;
@@ -36,11 +36,23 @@ pub struct Watch<'a> {
     pub clock: &'a (dyn Fn() -> f64 + Sync),
 }
 
+/// What a run found that its protocol alone knows.
+#[derive(Default)]
+pub struct Found {
+    /// What trackers counted.
+    pub samples: Vec<SampleCount>,
+    /// Figures of mechanisms.
+    pub figures: Vec<Figures>,
+}
+
 /// A point on its way to a result.
-struct Job<'a> {
-    scenario: &'a Scenario,
-    point: &'a Point,
-    settings: Settings,
+pub struct Job<'a> {
+    /// What it belongs to.
+    pub scenario: &'a Scenario,
+    /// What is simulated.
+    pub point: &'a Point,
+    /// How the engine runs it.
+    pub settings: Settings,
     watch: &'a Watch<'a>,
     /// When building began.
     began: f64,
@@ -104,8 +116,12 @@ pub fn run_point(
             let detector = scenario.detection.map_or(Detector::Timeout { missed }, |detection| detection.detector);
             let sampled = Sampled::new(population, layout, adaptive, size, trackers, rates.as_slice(), detector);
             let sampled = if job.has_leaves() { sampled.with_leaves() } else { sampled };
-            job.run_counted("sampled", &sampled, sampled.bytes(), |outcome| sample_counts(&sampled, outcome))
+            job.run_with("sampled", &sampled, sampled.bytes(), |outcome| Found {
+                samples: sample_counts(&sampled, outcome),
+                ..Found::default()
+            })
         }
+        Approach::Mechanism(mechanism) => mechanism.spec().run(&job),
         Approach::Swim(timing) => job.run("swim", &Swim::new(population, timing), 0),
     }
 }
@@ -136,6 +152,7 @@ pub struct Judging {
 pub fn judging(scenario: &Scenario, point: &Point) -> Option<Judging> {
     let own = match point.approach {
         _ if method(point) == Method::Counted => return None,
+        Approach::Mechanism(mechanism) => return mechanism.spec().judging(scenario, point),
         Approach::Swim(timing) => {
             let given = scenario.detection.and_then(|detection| detection.patience);
             let suspicion = Swim::new(point.population, timing).suspicion();
@@ -288,16 +305,16 @@ impl Job<'_> {
         protocol: &P,
         shared_bytes: usize,
     ) -> Result<PointResult, Violation> {
-        self.run_counted(name, protocol, shared_bytes, |_| Vec::new())
+        self.run_with(name, protocol, shared_bytes, |_| Found::default())
     }
 
-    /// As [`Job::run`]; `samples` takes out of the outcome what trackers counted.
-    fn run_counted<P: Protocol>(
+    /// As [`Job::run`]; `find` takes out of the outcome what the protocol alone knows.
+    pub fn run_with<P: Protocol>(
         &self,
         name: &'static str,
         protocol: &P,
         shared_bytes: usize,
-        samples: impl Fn(&Outcome<P>) -> Vec<SampleCount>,
+        find: impl Fn(&Outcome<P>) -> Found,
     ) -> Result<PointResult, Violation> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),
@@ -319,8 +336,8 @@ impl Job<'_> {
             threads,
             partitions: outcome.partitions,
         };
-        let samples = samples(&outcome);
-        Ok(self.result(name, protocol, &boundaries, outcome, &samples, figures))
+        let found = find(&outcome);
+        Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 
     fn result<P: Protocol>(
@@ -329,13 +346,13 @@ impl Job<'_> {
         protocol: &P,
         boundaries: &[SimTime],
         mut outcome: Outcome<P>,
-        samples: &[SampleCount],
+        found: Found,
         engine: EngineFigures,
     ) -> PointResult {
         let kinds = protocol.kinds();
         let starts: Vec<SimTime> = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied()).collect();
         let detection = self.detection(&outcome.lives, std::mem::take(&mut outcome.judgements));
-        let population_over_time = self.population_over_time(&starts, &outcome.lives, samples);
+        let population_over_time = self.population_over_time(&starts, &outcome.lives, &found.samples);
         let state_bytes = outcome.states.iter().map(|(_, state)| protocol.state_bytes(state) as u64).sum();
         let timeline: Vec<TimelineBucket> =
             starts.into_iter().zip(outcome.slices).map(|(start, traffic)| TimelineBucket { start, traffic }).collect();
@@ -361,6 +378,7 @@ impl Job<'_> {
             bandwidth: outcome.bandwidth,
             detection,
             population_over_time,
+            figures: found.figures,
             state_bytes,
             in_flight: outcome.in_flight,
             digest: outcome.digest,

@@ -156,6 +156,7 @@ fn options(approach: &Approach, judged: bool) -> String {
             }
             text
         }
+        Approach::Mechanism(mechanism) => mechanism.spec().canonical(),
         Approach::Swim(SwimTiming { period, probe_timeout, indirect_probes, suspicion_mult }) => {
             let (period, timeout) = (period.as_nanos(), probe_timeout.as_nanos());
             format!("{period} {timeout} {indirect_probes} {suspicion_mult}")

@@ -1,9 +1,10 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
 //! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
-//! of it table by table (`network`, `tiers`, `topology`, `options`) and out of the `files` that it names, `points` combines
+//! of it table by table (`network`, `tiers`, `topology`, `options`, `approaches`) and out of the `files` that it names, `points` combines
 //! them, and whatever is wrong on the way becomes a `problem` with its place, without stopping.
 
+mod approaches;
 pub mod build;
 mod canonical;
 mod capacity;
@@ -35,6 +36,7 @@ use crate::engine::regions::RegionTable;
 use crate::engine::{Capacity, Jitter};
 use crate::protocols::swim::SwimTiming;
 
+pub use approaches::{KademliaSpec, Mechanism};
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
@@ -110,14 +112,16 @@ pub enum Table {
     Population,
     /// Messages that did not arrive, by cause.
     Drops,
+    /// What mechanisms found of their own, a table a topic.
+    Figures,
 }
 
 impl Table {
     /// Every table, in the order of [`Table::NAMES`].
-    pub const ALL: [Table; 5] =
-        [Table::NetworkLoad, Table::Bandwidth, Table::Detection, Table::Population, Table::Drops];
+    pub const ALL: [Table; 6] =
+        [Table::NetworkLoad, Table::Bandwidth, Table::Detection, Table::Population, Table::Drops, Table::Figures];
     /// The names in scenario files.
-    pub const NAMES: [&'static str; 5] = ["network-load", "bandwidth", "detection", "population", "drops"];
+    pub const NAMES: [&'static str; 6] = ["network-load", "bandwidth", "detection", "population", "drops", "figures"];
 }
 
 /// One approach at one size.
@@ -181,12 +185,22 @@ pub enum Approach {
     /// period is 10 ms or more; the timeout is 1 ms or more and at most half a period, or all of it without indirect
     /// probes, of which there are up to 16; a suspicion lasts 1 to 100 times log10(nodes) periods.
     Swim(SwimTiming),
+    /// One mechanism, with figures of its own.
+    Mechanism(Mechanism),
 }
 
 impl Approach {
     /// The names in scenario and result files.
-    pub const NAMES: [&'static str; 7] =
-        ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping", "sampled", "swim"];
+    pub const NAMES: [&'static str; 7 + approaches::KINDS.len()] = {
+        let own = ["full-mesh", "hierarchical", "gossip", "flat-gossip", "ping", "sampled", "swim"];
+        let mut names = [""; 7 + approaches::KINDS.len()];
+        let mut index = 0;
+        while index < names.len() {
+            names[index] = if index < own.len() { own[index] } else { approaches::KINDS[index - own.len()].name };
+            index += 1;
+        }
+        names
+    };
 
     /// The name in scenario and result files.
     pub fn name(&self) -> &'static str {
@@ -198,6 +212,7 @@ impl Approach {
             Approach::Ping => 4,
             Approach::Sampled { .. } => 5,
             Approach::Swim(_) => 6,
+            Approach::Mechanism(mechanism) => 7 + mechanism.kind(),
         };
         Approach::NAMES[index]
     }
@@ -208,6 +223,7 @@ impl Approach {
             // Trackers are the same for all, and SWIM probes anyone.
             Approach::FullMesh { .. } | Approach::Sampled { .. } | Approach::Swim(_) => false,
             Approach::Hierarchical(_) | Approach::Gossip { .. } | Approach::FlatGossip { .. } | Approach::Ping => true,
+            Approach::Mechanism(mechanism) => mechanism.spec().chooses_peers(),
         }
     }
 }

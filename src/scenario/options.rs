@@ -1,5 +1,6 @@
 //! The `[approach.*]` tables: the options of every approach, whether or not the scenario uses it.
 
+use super::approaches::{KINDS, Variant};
 use super::detection::{self, MISSED_MAX, SampleRates};
 use super::problem::{Draft, Place};
 use super::quantity::span_text;
@@ -12,8 +13,11 @@ use crate::protocols::swim::SwimTiming;
 /// Shorter slices of time would need shorter windows than any network does.
 const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
 
-/// The keys of each approach, in the order of [`Approach::NAMES`].
-const KEYS: [&[&str]; 7] = [
+/// Approaches whose options stand here; the others are mechanisms.
+const OWN: usize = 7;
+
+/// The keys of each of these, in the order of [`Approach::NAMES`].
+const KEYS: [&[&str]; OWN] = [
     &["warmup", "measure", "event_nodes_max"],
     &["warmup", "measure", "full_peers", "super_parents", "light_parents"],
     &["warmup", "measure", "full_peers", "super_parents", "light_parents", "fanout", "seen", "hops_max", "track"],
@@ -28,7 +32,7 @@ const PERIOD: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(86_40
 const PROBE_TIMEOUT: [SimSpan; 2] = [SimSpan::from_millis(1), SimSpan::from_secs(43_200)];
 
 /// Options of one approach; those that it does not have keep their defaults.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Options {
     pub(super) warmup: Field<SimSpan>,
     pub(super) measure: Field<SimSpan>,
@@ -47,14 +51,21 @@ pub(super) struct Options {
     pub(super) probe_timeout: Field<SimSpan>,
     pub(super) indirect_probes: Field<u32>,
     pub(super) suspicion_mult: Field<u32>,
+    /// Of a mechanism: the ways in which it runs; `None` if something is refused.
+    variants: Option<Vec<Variant>>,
 }
 
 /// The options of all approaches, in the order of [`Approach::NAMES`].
-pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 7] {
+pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; Approach::NAMES.len()] {
     let (root_warmup, root_measure) = (warmup(reader, root), measure(reader, root));
     let section = reader.section(root, "approach", &Approach::NAMES);
     std::array::from_fn(|index| {
-        let own = reader.section(&section, Approach::NAMES[index], KEYS[index]);
+        let kind = index.checked_sub(OWN).map(|kind| &KINDS[kind]);
+        let table =
+            reader.section(&section, Approach::NAMES[index], kind.map_or_else(|| KEYS[index], |kind| kind.keys));
+        let variants = kind.and_then(|kind| (kind.read)(reader, &table));
+        // A mechanism reads its own keys, whatever they are called.
+        let own = if kind.is_some() { Section::default() } else { table };
         let mut count = |key, default, min, max| {
             reader.field(&own, key, default, |reader, value| reader.count_u32(value, min, max))
         };
@@ -76,14 +87,15 @@ pub(super) fn all(reader: &mut Reader, root: &Section<'_>) -> [Options; 7] {
             rates: reader.field(&own, "rates", SampleRates::default(), detection::rates),
             period: span(reader, &own, "period", SimSpan::from_secs(1), PERIOD),
             probe_timeout: span(reader, &own, "probe_timeout", SimSpan::from_millis(500), PROBE_TIMEOUT),
-            warmup: warmup(reader, &own).or(root_warmup),
-            measure: measure(reader, &own).or(root_measure),
+            warmup: warmup(reader, &table).or(root_warmup),
+            measure: measure(reader, &table).or(root_measure),
+            variants,
         }
     })
 }
 
 /// The span `key`, from the first to the second of `range`.
-fn span(
+pub(super) fn span(
     reader: &mut Reader,
     section: &Section<'_>,
     key: &str,
@@ -121,8 +133,17 @@ impl Options {
         })
     }
 
-    /// The approach number `index` of [`Approach::NAMES`] with these options, unless one that it needs is refused.
-    pub(super) fn approach(&self, index: usize) -> Option<Approach> {
+    /// The approach number `index` of [`Approach::NAMES`] with these options, in each of the ways in which it runs, with
+    /// what its name is followed by; none if an option that it needs is refused.
+    pub(super) fn approaches(&self, index: usize) -> Vec<(String, Approach)> {
+        if let Some(approach) = self.approach(index) {
+            return vec![(String::new(), approach)];
+        }
+        let variants = self.variants.iter().flatten();
+        variants.map(|variant| (variant.suffix.clone(), Approach::Mechanism(variant.mechanism))).collect()
+    }
+
+    fn approach(&self, index: usize) -> Option<Approach> {
         match index {
             0 => Some(Approach::FullMesh { event_nodes_max: self.event_nodes_max.value? }),
             1 => Some(Approach::Hierarchical(self.links()?)),

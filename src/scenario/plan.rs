@@ -59,6 +59,7 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
             links(point) * 12 + nodes * 12 + upper * u64::from(seen).next_power_of_two() * 8
         }
         Approach::Sampled { .. } => links(point) * 12 + nodes * 12 + counted(scenario, point),
+        Approach::Mechanism(mechanism) => mechanism.spec().memory(scenario, point),
     };
     // Who stands where, to choose near nodes from.
     let nearby = match point.approach {
@@ -95,7 +96,7 @@ fn detectors(scenario: &Scenario, point: &Point) -> u64 {
     let on_links = links(point) * (4 + averages);
     match point.approach {
         Approach::FullMesh { .. } if method(point) == Method::Event => (nodes * nodes).saturating_mul(averages),
-        Approach::FullMesh { .. } | Approach::Swim(_) => 0,
+        Approach::FullMesh { .. } | Approach::Swim(_) | Approach::Mechanism(_) => 0,
         Approach::Ping | Approach::FlatGossip { .. } => on_links + nodes * 4,
         Approach::Hierarchical(_) => on_links,
         Approach::Gossip { track, .. } => {
@@ -135,7 +136,7 @@ fn links(point: &Point) -> u64 {
     let (supers, fulls) = (count(NodeType::SuperNode), count(NodeType::FullNode));
     let lower = count(NodeType::LightNode) + count(NodeType::MobileNode);
     match point.approach {
-        Approach::FullMesh { .. } | Approach::Swim(_) => 0,
+        Approach::FullMesh { .. } | Approach::Swim(_) | Approach::Mechanism(_) => 0,
         Approach::Ping => u64::from(point.population.total()),
         Approach::FlatGossip { fanout } => u64::from(point.population.total()) * u64::from(fanout),
         Approach::Hierarchical(links) => {
@@ -158,6 +159,9 @@ fn messages_per_second(scenario: &Scenario, point: &Point) -> f64 {
     if let Approach::Swim(SwimTiming { period, .. }) = point.approach {
         // A ping and its ack.
         return 2.0 * f64::from(point.population.total()) / period.as_secs_f64();
+    }
+    if let Approach::Mechanism(mechanism) = point.approach {
+        return mechanism.spec().messages_per_second(scenario, point);
     }
     let interval = scenario.heartbeat.interval.as_secs_f64();
     let nodes = f64::from(point.population.total());

@@ -1,5 +1,6 @@
 //! The points of a scenario: every approach at every size, and the checks that concern both.
 
+use super::approaches::{KINDS, Kind};
 use super::options::{self, Options};
 use super::problem::{Draft, Place};
 use super::quantity::{count_text, span_text};
@@ -49,7 +50,7 @@ pub(super) struct Axes {
     approaches: Vec<(usize, Place)>,
     pub(super) timeline: Field<SimSpan>,
     tiers: Tiers,
-    options: [Options; 7],
+    options: [Options; Approach::NAMES.len()],
 }
 
 /// Reads everything that the points are made of.
@@ -115,21 +116,29 @@ impl Axes {
             if index == SWIM {
                 options.check_probes(reader, at);
             }
-            let mut of_approach = Vec::new();
+            let mut accepted = Vec::new();
             for (size, tiers) in self.sizes.iter().zip(&populations) {
                 let population = match is_tiered(index) {
                     true => *tiers,
                     false => Some(Population::flat(size.count)),
                 };
                 let Some(population) = population else { continue };
-                if is_tiered(index) {
+                if is_tiered(index) && kind_of(index).is_none() {
                     check_links(reader, options, index, population, *size);
                 }
                 if has_fanout(index) {
                     check_fanout(reader, options.fanout, index, *size);
                 }
-                if let (Some(approach), Some((warmup, measure))) = (options.approach(index), times) {
-                    let label = approach.name().to_owned();
+                accepted.push(population);
+            }
+            let Some((warmup, measure)) = times else { continue };
+            let mut of_approach = Vec::new();
+            for (suffix, approach) in options.approaches(index) {
+                for &population in &accepted {
+                    if let Approach::Mechanism(mechanism) = approach {
+                        mechanism.spec().check(reader, population, at);
+                    }
+                    let label = format!("{}{suffix}", approach.name());
                     of_approach.push(Point { approach, nearby: None, label, population, warmup, measure });
                 }
             }
@@ -233,8 +242,8 @@ fn with_shares(points: &[Point], nearby: &[f64]) -> Vec<Point> {
         return points.to_vec();
     }
     let with = |share: f64, point: &Point| {
-        let name = point.approach.name();
-        let label = if nearby.len() > 1 { format!("{name} nearby {share}") } else { name.to_owned() };
+        let name = &point.label;
+        let label = if nearby.len() > 1 { format!("{name} nearby {share}") } else { name.clone() };
         Point { nearby: Some(share), label, ..point.clone() }
     };
     nearby.iter().flat_map(|&share| points.iter().map(move |point| with(share, point))).collect()
@@ -247,7 +256,13 @@ const SWIM: usize = 6;
 
 /// Whether approach `index` has tiers; the others are flat.
 fn is_tiered(index: usize) -> bool {
-    matches!(Approach::NAMES[index], "hierarchical" | "gossip" | "sampled")
+    let own = matches!(Approach::NAMES[index], "hierarchical" | "gossip" | "sampled");
+    own || kind_of(index).is_some_and(|kind| kind.is_tiered)
+}
+
+/// Approach `index` as a mechanism, if it is one: then it checks its own options.
+fn kind_of(index: usize) -> Option<&'static Kind> {
+    KINDS.iter().find(|kind| kind.name == Approach::NAMES[index])
 }
 
 fn has_fanout(index: usize) -> bool {

@@ -32,7 +32,7 @@ impl<T> Field<T> {
 }
 
 /// A table of the file, or its absence, with the keys that it may have.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Section<'t> {
     table: Option<&'t Table>,
     known: &'t [&'t str],

@@ -203,13 +203,17 @@ impl Kademlia {
         let lookups = &mut state.nodes[here.index].lookups;
         let asked = lookups.iter_mut().position(|lookup| {
             let is_for_value = matches!(lookup.purpose, Purpose::Value { .. });
-            let is_asked = lookup.number == number && is_for_value && !lookup.has_ended;
-            is_asked && lookup.answer(&self.keys, (self.k(), here.id), from, &[])
+            lookup.number == number && is_for_value && lookup.answer(&self.keys, (self.k(), here.id), from, &[])
         });
         let Some(place) = asked else {
             state.figures.unasked += 1;
             return;
         };
+        if lookups[place].has_ended {
+            // Another was quicker, but this one lives.
+            self.go_on(state, here, number, fx);
+            return;
+        }
         let mut lookup = lookups.swap_remove(place);
         let hops = lookup.hops_to(&self.keys, from).unwrap_or(0);
         self.record(state, here, &lookup, Some((from, hops)), fx.now());
@@ -278,7 +282,9 @@ impl Kademlia {
             timeouts: lookup.timeouts,
             latency: ended.since(lookup.started),
         };
-        state.figures.lookups_mut(lookup.purpose).add(&record);
+        if lookup.started >= self.counted_from {
+            state.figures.lookups_mut(lookup.purpose).add(&record);
+        }
         let records = &mut state.nodes[here.index].records;
         if *records < self.options.records_max {
             *records += 1;

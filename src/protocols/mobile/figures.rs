@@ -1,7 +1,6 @@
 //! What mobile nodes spent and what travelled: counters and histograms of fixed size.
 
-use crate::contract::SimSpan;
-use crate::protocols::kademlia::Spans;
+use crate::contract::{SimSpan, Spans};
 
 /// Steps of [`Powers`], in tenths of a milliwatt: up to 2 W, above what any state of the radio takes without bytes.
 const STEPS: usize = 20_000;

@@ -96,7 +96,7 @@ fn observers(point: &Point) -> [f64; 4] {
     let (supers, fulls) = (count(NodeType::SuperNode), count(NodeType::FullNode));
     match point.approach {
         Approach::FullMesh { .. } if method(point) == Method::Event => [f64::from(point.population.total()); 4],
-        Approach::FullMesh { .. } | Approach::Swim(_) => [0.0; 4],
+        Approach::FullMesh { .. } | Approach::Swim(_) | Approach::Mechanism(_) => [0.0; 4],
         Approach::Ping => [1.0; 4],
         Approach::FlatGossip { fanout } => [f64::from(fanout); 4],
         Approach::Hierarchical(links) => {

@@ -1,0 +1,270 @@
+//! The approach `kademlia`: lookups of nodes and values, over ideal tables or after real joins.
+
+use super::super::build::{Found, Job};
+use super::super::options::span;
+use super::super::problem::Draft;
+use super::super::reader::{Reader, Section};
+use super::super::{Point, Scenario};
+use super::{Kind, Mechanism, Spec, Variant};
+use crate::contract::SimSpan;
+use crate::engine::{Outcome, Violation};
+use crate::metrics::{Curve, Figures, PointResult, Spread};
+use crate::protocols::kademlia::lookup::Purpose;
+use crate::protocols::kademlia::wire::VALUE_LEN_MAX;
+use crate::protocols::kademlia::{Bootstrap, Kademlia, KademliaFigures, KademliaOptions, Publishing};
+
+/// Spans of minutes to days; a timeout may be short.
+const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
+const TIMEOUT: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(3_600)];
+const VALUES_MAX: u32 = 10_000_000;
+/// Sizes of buckets in one scenario.
+const SIZES_MAX: usize = 8;
+
+pub(super) const KIND: Kind = Kind {
+    name: "kademlia",
+    keys: &[
+        "warmup",
+        "measure",
+        "k",
+        "alpha",
+        "timeout",
+        "refresh",
+        "bootstrap",
+        "join_over",
+        "lookups",
+        "values",
+        "value_size",
+        "publish_over",
+        "republish",
+        "value_lookups",
+        "kept_max",
+    ],
+    is_tiered: false,
+    read,
+};
+
+/// Kademlia: the options of the protocol, and how nodes get to know each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KademliaSpec {
+    /// k from 1 to 64, alpha from 1 to 16, a timeout of 10 ms to an hour; other intervals of a second to 30 days. Up to
+    /// ten million values.
+    pub options: KademliaOptions,
+    /// From ideal tables, or one after the other.
+    pub bootstrap: Bootstrap,
+}
+
+fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
+    let paper = KademliaOptions::PAPER;
+    let mut count = |key, default, min, max| {
+        reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max)).value
+    };
+    let alpha = count("alpha", u32::from(paper.alpha), 1, 16);
+    let (values, kept_max) = (count("values", 0, 0, VALUES_MAX), count("kept_max", 1_000, 1, 65_535));
+    let size = reader.field(own, "value_size", 100, |reader, value| reader.size(value, 1, VALUE_LEN_MAX as u32)).value;
+    let sizes_of_buckets = sizes_of_buckets(reader, own);
+    let mut time = |key, default, range| span(reader, own, key, default, range);
+    let timeout = time("timeout", paper.timeout, TIMEOUT);
+    let refresh = time("refresh", paper.refresh.unwrap_or(INTERVAL[1]), INTERVAL);
+    let lookups = time("lookups", SimSpan::from_secs(60), INTERVAL);
+    let join_over = time("join_over", SimSpan::from_secs(60), INTERVAL);
+    let publish_over = time("publish_over", SimSpan::from_secs(10), INTERVAL);
+    let republish = time("republish", SimSpan::from_secs(3_600), INTERVAL);
+    let value_lookups = time("value_lookups", SimSpan::from_secs(60), INTERVAL);
+    let bootstrap =
+        reader.field(own, "bootstrap", 0, |reader, value| reader.choice(value, "a way to begin", &["ideal", "joins"]));
+    let bootstrap = match bootstrap.value? {
+        0 => Bootstrap::Ideal,
+        _ => Bootstrap::Joins(join_over.value?),
+    };
+    let (size, kept_max) = (size? as u16, kept_max? as u16);
+    let publishing = Publishing {
+        values: values?,
+        len: size,
+        over: publish_over.value?,
+        again: Some(republish.value?),
+        lookups: Some(value_lookups.value?),
+        kept_max,
+    };
+    let options = KademliaOptions {
+        k: paper.k,
+        alpha: alpha? as u8,
+        timeout: timeout.value?,
+        refresh: Some(refresh.value?),
+        lookups: Some(lookups.value?),
+        values: (publishing.values > 0).then_some(publishing),
+        records_max: 0,
+    };
+    let sizes = sizes_of_buckets?;
+    let variant = |&k: &u8| {
+        let suffix = if sizes.len() > 1 { format!(" k {k}") } else { String::new() };
+        let options = KademliaOptions { k, ..options };
+        Variant { suffix, mechanism: Mechanism::Kademlia(KademliaSpec { options, bootstrap }) }
+    };
+    Some(sizes.iter().map(variant).collect())
+}
+
+/// The sizes of buckets, one or a list; none twice.
+fn sizes_of_buckets(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<u8>> {
+    let Some(entry) = own.get("k") else { return Some(vec![KademliaOptions::PAPER.k]) };
+    let mut sizes = Vec::new();
+    for value in reader.items(&entry.value, "sizes of buckets", SIZES_MAX) {
+        let k = reader.count_u32(value, 1, 64)? as u8;
+        if sizes.contains(&k) {
+            reader.report(Draft::new(
+                value.at,
+                format!("buckets of {k} stand in the list for the second time"),
+                "remove it",
+            ));
+            return None;
+        }
+        sizes.push(k);
+    }
+    Some(sizes).filter(|sizes| !sizes.is_empty())
+}
+
+impl KademliaSpec {
+    /// Contacts of a node, about: the k nearest, and k of each distance beyond that holds more than k nodes. Computed
+    /// tables have between 0.8 and 1.0 times k more than k times log2(n / k).
+    fn contacts(&self, nodes: f64) -> f64 {
+        let k = f64::from(self.options.k);
+        if nodes <= k { nodes } else { (k * (libm::log2(nodes / k) + 1.0)).min(nodes) }
+    }
+
+    /// Requests of a lookup, about: those that found the closest node, and the k closest. The published 24.6 requests of
+    /// 100,000 nodes with k = 20 are 21.5 here plus what alpha wastes on the way.
+    fn requests(&self, nodes: f64) -> f64 {
+        let k = f64::from(self.options.k);
+        k + libm::log2(nodes.max(2.0)) / libm::log2(k + 2.0) + f64::from(self.options.alpha)
+    }
+
+    fn nodes(point: &Point) -> f64 {
+        f64::from(point.population.total())
+    }
+}
+
+/// A rate of once in `span`, in a second.
+fn rate(span: Option<SimSpan>) -> f64 {
+    span.map_or(0.0, |span| 1.0 / span.as_secs_f64())
+}
+
+impl Spec for KademliaSpec {
+    fn canonical(&self) -> String {
+        let KademliaOptions { k, alpha, timeout, refresh, lookups, values, .. } = self.options;
+        let span = |span: Option<SimSpan>| span.map_or("-".to_owned(), |span| span.as_nanos().to_string());
+        let bootstrap = match self.bootstrap {
+            Bootstrap::Ideal => "ideal".to_owned(),
+            Bootstrap::Joins(over) => format!("joins {}", over.as_nanos()),
+        };
+        let values = values.map_or("-".to_owned(), |Publishing { values, len, over, again, lookups, kept_max }| {
+            format!("{values} {len} {} {} {} {kept_max}", over.as_nanos(), span(again), span(lookups))
+        });
+        format!("{k} {alpha} {} {} {} {bootstrap} values {values}", timeout.as_nanos(), span(refresh), span(lookups))
+    }
+
+    fn memory(&self, _: &Scenario, point: &Point) -> u64 {
+        /// Two cache lines, the id that all share, and the share of the order of ids; tables grow by a quarter.
+        const NODE_BYTES: f64 = 128.0 + 36.0;
+        const CONTACT_BYTES: f64 = 5.0;
+        /// A lookup is kept until its last answer, with the candidates of which it keeps up to three times k.
+        const CANDIDATE_BYTES: f64 = 16.0 * 3.0;
+        let nodes = Self::nodes(point);
+        let k = f64::from(self.options.k);
+        let lookups = (rate(self.options.lookups) + rate(self.options.values.and_then(|values| values.lookups)))
+            * self.options.timeout.as_secs_f64()
+            + 1.0;
+        let values = self.options.values.map_or(0.0, |values| {
+            // Each stands at k nodes, with its key and its place in their lists.
+            f64::from(values.values) * k * (f64::from(values.len) + 64.0)
+        });
+        let answers = self.messages_per_second_of(nodes) / 2.0 * 0.2 * (k * 36.0);
+        let busy = lookups.min(8.0) * k * CANDIDATE_BYTES;
+        (nodes * (NODE_BYTES + self.contacts(nodes) * CONTACT_BYTES + busy) + values + answers) as u64
+    }
+
+    fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {
+        self.messages_per_second_of(Self::nodes(point))
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+        let (population, seed) = (job.point.population, job.scenario.seed);
+        let kademlia = Kademlia::new(population, self.options, self.bootstrap, seed);
+        let kademlia = kademlia.counted_from(job.settings.measured.start);
+        job.run_with("kademlia", &kademlia, kademlia.bytes(), |outcome| Found {
+            figures: vec![lookups(outcome, job.point), tables(outcome)],
+            ..Found::default()
+        })
+    }
+}
+
+impl KademliaSpec {
+    /// Requests and answers of all nodes together.
+    fn messages_per_second_of(&self, nodes: f64) -> f64 {
+        let KademliaOptions { refresh, lookups, values, .. } = self.options;
+        let buckets = libm::log2(nodes.max(2.0));
+        let of_values = values.map_or(0.0, |values| {
+            let published = f64::from(values.values) / values.over.as_secs_f64();
+            rate(values.lookups) * nodes + published
+        });
+        2.0 * self.requests(nodes) * (nodes * (rate(lookups) + buckets * rate(refresh)) + of_values)
+    }
+}
+
+/// What became of lookups, by what they were for.
+fn lookups(outcome: &Outcome<Kademlia>, point: &Point) -> Figures {
+    let mut all = KademliaFigures::default();
+    outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
+    let mut figures = Figures::new("lookups");
+    let purposes =
+        [Purpose::Node, Purpose::Value { value: 0 }, Purpose::Publish { value: 0 }, Purpose::Join, Purpose::Refresh];
+    for (purpose, subject) in purposes.into_iter().zip(["node", "value", "publish", "join", "refresh"]) {
+        let of = all.lookups(purpose);
+        if of.finished == 0 {
+            continue;
+        }
+        let finished = of.finished as f64;
+        let millis = |span: Option<SimSpan>| span.map(|span| span.as_nanos() as f64 / 1e6);
+        figures.add(subject, "lookups", "1", finished);
+        figures.add(subject, "found", "share", of.found as f64 / finished);
+        figures.add(subject, "hops-mean", "1", of.hops.mean());
+        if matches!(purpose, Purpose::Node) {
+            figures.claimed("QN-13");
+        }
+        figures.add(subject, "hops-p99", "1", of.hops.quantile(99).map(|hops| hops as f64));
+        figures.add(subject, "requests-mean", "1", of.requests.mean());
+        figures.add(subject, "timeouts-mean", "1", of.timeouts as f64 / finished);
+        figures.add(subject, "delay-p50", "ms", millis(of.latency.quantile(50)));
+        figures.add(subject, "delay-p99", "ms", millis(of.latency.quantile(99)));
+        let hops =
+            of.hops.counts().iter().enumerate().map(|(hops, &count)| [hops as f64, count as f64 / of.found as f64]);
+        let points: Vec<_> = hops.filter(|&[_, share]| share > 0.0).collect();
+        figures.curves.push(Curve { subject, name: "lookups-by-hops", units: ["hops", "share"], points });
+    }
+    let requests = |purpose| all.lookups(purpose).requests.sum();
+    let maintenance = requests(Purpose::Join) + requests(Purpose::Refresh);
+    let node_hours = f64::from(point.population.total()) * point.measure.as_secs_f64() / 3_600.0;
+    figures.add("all", "maintenance-requests-per-node-hour", "1/h", maintenance as f64 / node_hours);
+    figures.add("all", "contacts-checked", "1", all.checks as f64);
+    figures.add("all", "contacts-evicted", "1", all.evicted as f64);
+    figures.add("all", "contacts-failed", "1", all.failed as f64);
+    figures.add("all", "values-stored", "1", all.stored as f64);
+    figures.add("all", "values-refused", "1", all.refused as f64);
+    figures.add("all", "messages-rejected", "1", all.rejected as f64);
+    figures
+}
+
+/// How large the tables of the nodes are that have found their place, when the run ends.
+fn tables(outcome: &Outcome<Kademlia>) -> Figures {
+    let of_states = outcome.states.iter().flat_map(|(nodes, state)| {
+        (0..nodes.len()).filter(|&index| state.has_joined(index)).map(|index| state.table(index))
+    });
+    let (mut entries, mut bytes): (Vec<_>, Vec<_>) =
+        of_states.map(|table| (table.contacts().len() as u64, table.bytes() as u64)).unzip();
+    let mut figures = Figures::new("routing tables");
+    figures.add("all", "nodes-joined", "1", entries.len() as f64);
+    for (name, unit, spread) in [("entries", "1", Spread::of(&mut entries)), ("bytes", "B", Spread::of(&mut bytes))] {
+        let [mean, max] = if name == "entries" { ["entries-mean", "entries-max"] } else { ["bytes-mean", "bytes-max"] };
+        figures.add("all", mean, unit, spread.map(|spread| spread.mean));
+        figures.add("all", max, unit, spread.map(|spread| spread.max as f64));
+    }
+    figures
+}

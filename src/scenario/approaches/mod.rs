@@ -1,0 +1,91 @@
+//! Mechanisms: approaches that measure one mechanism and report figures of their own, a file each.
+//!
+//! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
+
+mod kademlia;
+
+use super::build::{Job, Judging};
+use super::problem::Place;
+use super::reader::{Reader, Section};
+use super::{Point, Scenario};
+use crate::contract::Population;
+use crate::engine::Violation;
+use crate::metrics::PointResult;
+
+pub use kademlia::KademliaSpec;
+
+/// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
+pub(super) struct Kind {
+    /// The name in scenario and result files.
+    pub(super) name: &'static str,
+    /// Its keys, `warmup` and `measure` among them.
+    pub(super) keys: &'static [&'static str],
+    /// Whether its network has tiers; else all nodes are full nodes.
+    pub(super) is_tiered: bool,
+    /// Reads its table.
+    pub(super) read: fn(&mut Reader, &Section<'_>) -> Option<Vec<Variant>>,
+}
+
+/// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
+pub(super) const KINDS: [Kind; 1] = [kademlia::KIND];
+
+/// One of several ways in which a scenario runs a mechanism.
+#[derive(Clone, Debug)]
+pub(super) struct Variant {
+    /// What is added to the name of the approach in results, if there are several.
+    pub(super) suffix: String,
+    pub(super) mechanism: Mechanism,
+}
+
+/// A mechanism with its options.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Mechanism {
+    /// Nodes find each other, and values, by the exclusive or of ids.
+    Kademlia(KademliaSpec),
+}
+
+impl Mechanism {
+    pub(super) fn spec(&self) -> &dyn Spec {
+        match self {
+            Mechanism::Kademlia(spec) => spec,
+        }
+    }
+
+    /// The place of its kind in [`KINDS`].
+    pub(super) fn kind(&self) -> usize {
+        match self {
+            Mechanism::Kademlia(_) => 0,
+        }
+    }
+}
+
+/// What the rest of this room asks of a mechanism.
+pub(super) trait Spec {
+    /// Refuses what does not go with `population`; `at` is where the approach is named.
+    fn check(&self, _reader: &mut Reader, _population: Population, _at: Place) {}
+
+    /// All its options as a text, for the hash of the scenario.
+    fn canonical(&self) -> String;
+
+    /// Memory that its nodes take besides what the engine does, in bytes.
+    fn memory(&self, scenario: &Scenario, point: &Point) -> u64;
+
+    /// Messages that all its nodes send together in a second, about.
+    fn messages_per_second(&self, scenario: &Scenario, point: &Point) -> f64;
+
+    /// How its nodes judge others, if they do.
+    fn judging(&self, _scenario: &Scenario, _point: &Point) -> Option<Judging> {
+        None
+    }
+
+    /// Whether its nodes choose whom they talk to, near or far.
+    fn chooses_peers(&self) -> bool {
+        false
+    }
+
+    /// Runs it.
+    ///
+    /// # Errors
+    /// When the engine finds that it lost messages or made some up.
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation>;
+}
