@@ -3,6 +3,7 @@
 pub mod adaptive;
 pub mod consensus;
 pub mod detector;
+pub mod dissemination;
 pub mod full_mesh;
 pub mod gossip;
 pub mod heartbeat;
@@ -10,12 +11,12 @@ pub mod hierarchy;
 pub mod kademlia;
 pub mod layer;
 pub mod ledger;
+pub mod mobile;
 #[cfg(test)]
 mod recorder;
 pub mod router;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
-pub mod spreading;
 pub mod swim;
 pub mod wire;

@@ -180,6 +180,14 @@ impl Tier {
         }
     }
 
+    /// The numbers of its nodes.
+    pub fn range(&self) -> Range<NodeId> {
+        match self {
+            Tier::Uniform(range) => range.clone(),
+            Tier::Nearby(neighbourhood) => neighbourhood.tier.clone(),
+        }
+    }
+
     /// Memory held, in bytes.
     pub fn bytes(&self) -> usize {
         match self {

@@ -2,12 +2,14 @@
 
 mod churn;
 mod consensus;
+mod dissemination;
 mod distributions;
 #[path = "../idle/mod.rs"]
 mod idle;
 mod infect_and_die;
 mod kademlia;
 mod latency;
+mod mobile;
 mod random_graphs;
 mod sample;
 mod sampling;

@@ -3,6 +3,7 @@
 //! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
 
 mod discovery;
+mod dissemination;
 mod kademlia;
 mod routing;
 
@@ -15,6 +16,7 @@ use crate::engine::Violation;
 use crate::metrics::PointResult;
 
 pub use discovery::DiscoverySpec;
+pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
 pub use routing::RoutingSpec;
 
@@ -31,7 +33,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 3] = [kademlia::KIND, discovery::KIND, routing::KIND];
+pub(super) const KINDS: [Kind; 4] = [kademlia::KIND, discovery::KIND, routing::KIND, dissemination::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -50,6 +52,8 @@ pub enum Mechanism {
     Discovery(DiscoverySpec),
     /// Nodes attach to parents, replace those that die, and send messages to each other by way of them.
     Routing(RoutingSpec),
+    /// Messages of some nodes come to all.
+    Dissemination(DisseminationSpec),
 }
 
 impl Mechanism {
@@ -58,6 +62,7 @@ impl Mechanism {
             Mechanism::Kademlia(spec) => spec,
             Mechanism::Discovery(spec) => spec,
             Mechanism::Routing(spec) => spec,
+            Mechanism::Dissemination(spec) => spec,
         }
     }
 
@@ -67,6 +72,7 @@ impl Mechanism {
             Mechanism::Kademlia(_) => 0,
             Mechanism::Discovery(_) => 1,
             Mechanism::Routing(_) => 2,
+            Mechanism::Dissemination(_) => 3,
         }
     }
 }
