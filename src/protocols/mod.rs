@@ -11,6 +11,7 @@ pub mod hierarchy;
 pub mod kademlia;
 pub mod layer;
 pub mod ledger;
+pub mod mobile;
 #[cfg(test)]
 mod recorder;
 pub mod router;
