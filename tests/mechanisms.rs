@@ -99,6 +99,35 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
     ] {
         assert_ne!(with(""), with(option), "{option}");
     }
+    for option in [
+        "spread = \"push\"",
+        "spread = \"pull\"",
+        "message_size = \"9 B\"",
+        "every = \"2s\"",
+        "sources = 7",
+        "lifetime = \"7s\"",
+        "timeout = \"2s\"",
+        "repair = \"7s\"",
+        "degree = 7",
+        "low = 5",
+        "high = 11",
+        "lazy = 5",
+        "contacts = 30",
+        "heartbeat = \"1s\"",
+        "gossip = 2",
+        "history = 5",
+        "backoff = 50",
+        "renew = 10",
+    ] {
+        let changed = read("dissemination", &format!("[approach.dissemination]\n{option}"));
+        assert_ne!(read("dissemination", "").hash, changed.hash, "dissemination {option}");
+    }
+    let spread = |spread: &str, more: &str| {
+        read("dissemination", &format!("[approach.dissemination]\nspread = \"{spread}\"\n{more}")).hash
+    };
+    for (kind, option) in [("push", "fanout = 9"), ("lazy-push", "fanout = 9"), ("push-pull", "period = \"9s\"")] {
+        assert_ne!(spread(kind, ""), spread(kind, option), "{kind} {option}");
+    }
     let joins = |more: &str| read("kademlia", &format!("[approach.kademlia]\nbootstrap = \"joins\"\n{more}")).hash;
     assert_ne!(joins(""), joins("join_over = \"9s\""));
 }
@@ -112,6 +141,8 @@ fn a_list_of_options_makes_a_run_of_each() {
     let scenario = read("routing", "[approach.routing]\nparents = [1, 4]\nrebalancing = [false, true]");
     let labels: Vec<_> = scenario.points.iter().map(|point| point.label.as_str()).collect();
     assert_eq!(labels, ["routing p 1", "routing p 1 rebalanced", "routing p 4", "routing p 4 rebalanced"]);
+    let scenario = read("dissemination", "[approach.dissemination]\nspread = [\"mesh\", \"push\"]");
+    assert!(scenario.points.iter().map(|point| &*point.label).eq(["dissemination mesh", "dissemination push"]));
 }
 
 #[test]
@@ -122,6 +153,11 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("kademlia", "k = []", "write at least one"),
         ("kademlia", "bootstrap = \"idea\"", "write \"ideal\""),
         ("kademlia", "fanout = 3", "unknown key `fanout`"),
+        ("dissemination", "spread = [\"push\", \"push\"]", "`push` stands in the list for the second time"),
+        ("dissemination", "spread = \"mash\"", "write \"mesh\""),
+        ("dissemination", "low = 9", "write low <= degree <= high < contacts"),
+        ("dissemination", "contacts = 12", "a mesh of degree 8 between 6 and 12 among 12 contacts is none"),
+        ("dissemination", "every = \"100ms\"", "201 messages live at a time"),
         ("discovery", "parents = 9", "write at most 8"),
         ("routing", "parents = 6", "write at most 5"),
         ("routing", "parents = [2, 2]", "2 stands in the list `parents` for the second time"),
@@ -173,4 +209,39 @@ fn messages_find_their_way_through_the_tiers_and_every_child_has_its_parents() {
     let curve = children.curves.iter().find(|curve| curve.name == "children-mean-over-time").unwrap();
     // In a span some full nodes send one digest more than others.
     assert!((curve.points.last().unwrap()[1] - 353.0 * 4.0 / 40.0).abs() < 1.0, "{:?}", curve.points);
+}
+
+#[test]
+fn every_way_to_spread_reaches_all_and_costs_what_it_sends() {
+    let spreads = "[\"push\", \"lazy-push\", \"pull\", \"push-pull\", \"mesh\"]";
+    let options = format!("spread = {spreads}\nlifetime = \"10s\"\nrepair = \"2s\"");
+    let scenario = read("dissemination", &format!("[approach.dissemination]\n{options}"));
+    for point in run(&scenario, 1) {
+        let name = &point.approach;
+        let [coverage, types, cost] = &point.figures[..3] else { panic!("{:?}", point.figures) };
+        let topics = [coverage.topic, types.topic, cost.topic];
+        assert_eq!(topics, ["coverage", "delivery by node type", "cost of a delivery"]);
+        assert_eq!(coverage.get("all", "messages-published"), Some(11.0), "{name}");
+        assert_eq!(coverage.get("all", "never-reached"), Some(0.0), "{name}");
+        assert_eq!(coverage.get("all", "coverage-100-messages"), Some(1.0), "{name}");
+        let times = ["coverage-50-time", "coverage-90-time", "coverage-99-time", "coverage-100-time"];
+        let times = times.map(|time| coverage.get("all", time).unwrap());
+        assert!(times.is_sorted() && times[0] > 0.0, "{name}: {times:?}");
+        for node_type in ["super", "full", "light", "mobile"] {
+            assert!(types.get(node_type, "delay-p50") <= types.get(node_type, "delay-p99"), "{name} {node_type}");
+        }
+        for curve in &coverage.curves {
+            let last = curve.points.last().unwrap();
+            assert!(curve.points.is_sorted_by(|a, b| a[0] < b[0] && a[1] <= b[1]) && last[1] == 1.0, "{name}");
+        }
+        // A delivery takes one message and those that were in vain; none is lost here, few are still under way.
+        let (messages, duplicates) = (cost.get("message", "messages").unwrap(), cost.get("all", "duplicates").unwrap());
+        assert!((messages - duplicates - 1.0).abs() < 0.01, "{name}: {messages}, {duplicates}");
+        assert!(cost.get("message", "bytes").unwrap() >= messages * 1_051.0 - 1e-6, "contents, format and headers");
+        assert_eq!(point.figures.len(), if name.ends_with("mesh") { 4 } else { 3 }, "{name}");
+        if let Some(mesh) = point.figures.get(3) {
+            let links = ["links-min", "links-max"].map(|links| mesh.get("all", links).unwrap());
+            assert!(6.0 <= links[0] && links[1] <= 12.0, "{links:?}");
+        }
+    }
 }
