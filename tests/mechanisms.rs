@@ -68,6 +68,20 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
         ("kademlia", "bootstrap = \"joins\""),
         ("kademlia", "lookups = \"7s\""),
         ("kademlia", "values = 1"),
+        ("routing", "parents = 3"),
+        ("routing", "super_parents = 2"),
+        ("routing", "candidates = 7"),
+        ("routing", "missed = 2"),
+        ("routing", "repeat = \"7s\""),
+        ("routing", "locations = 1"),
+        ("routing", "homes = 2"),
+        ("routing", "rebalancing = false"),
+        ("routing", "high_percent = 120"),
+        ("routing", "moves_max = 9"),
+        ("routing", "messages = \"7s\""),
+        ("routing", "message_size = \"9 B\""),
+        ("routing", "answer = \"1s\""),
+        ("routing", "attempts = 2"),
         ("discovery", "parents = 3"),
         ("discovery", "over = \"7s\""),
         ("discovery", "k = 19"),
@@ -124,6 +138,9 @@ fn a_list_of_options_makes_a_run_of_each() {
     let labels: Vec<_> = scenario.points.iter().map(|point| point.label.as_str()).collect();
     assert_eq!(labels, ["kademlia k 20", "kademlia k 8"]);
     assert_eq!(read("kademlia", "[approach.kademlia]\nk = [8]").points[0].label, "kademlia");
+    let scenario = read("routing", "[approach.routing]\nparents = [1, 4]\nrebalancing = [false, true]");
+    let labels: Vec<_> = scenario.points.iter().map(|point| point.label.as_str()).collect();
+    assert_eq!(labels, ["routing p 1", "routing p 1 rebalanced", "routing p 4", "routing p 4 rebalanced"]);
     let scenario = read("dissemination", "[approach.dissemination]\nspread = [\"mesh\", \"push\"]");
     assert!(scenario.points.iter().map(|point| &*point.label).eq(["dissemination mesh", "dissemination push"]));
 }
@@ -142,6 +159,12 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("dissemination", "contacts = 12", "a mesh of degree 8 between 6 and 12 among 12 contacts is none"),
         ("dissemination", "every = \"100ms\"", "201 messages live at a time"),
         ("discovery", "parents = 9", "write at most 8"),
+        ("routing", "parents = 6", "write at most 5"),
+        ("routing", "parents = [2, 2]", "2 stands in the list `parents` for the second time"),
+        ("routing", "rebalancing = 1", "write true or false"),
+        ("routing", "rebalancing = [true, true]", "true stands in the list `rebalancing` for the second time"),
+        ("routing", "answer = \"16s\"", "write at most \"15s\""),
+        ("routing", "homes = 4", "write at most 3"),
         ("discovery", "k = 3\nparents = 4", "write at most 3"),
     ] {
         let refusal = refusal(name, options);
@@ -167,6 +190,25 @@ fn the_tables_of_kademlia_hold_what_its_lookups_need() {
     let curve = lookups.curves.iter().find(|curve| curve.subject == "node").unwrap();
     let sum: f64 = curve.points.iter().map(|[_, share]| share).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+}
+
+#[test]
+fn messages_find_their_way_through_the_tiers_and_every_child_has_its_parents() {
+    let more = "heartbeat.interval = \"1s\"\n[approach.routing]\nwarmup = \"40s\"\nmessages = \"5s\"";
+    let point = &run(&read("routing", more), 1)[0];
+    let [attachment, routing, children] = &point.figures[..] else { panic!("{:?}", point.figures) };
+    assert_eq!((attachment.topic, routing.topic, children.topic), ("attachment", "routing", "children"));
+    for subject in ["full", "light", "mobile"] {
+        assert_eq!(attachment.get(subject, "orphaned-at-end"), Some(0.0), "{subject}");
+    }
+    assert_eq!((routing.get("light", "confirmed"), routing.get("light", "hops-max")), (Some(1.0), Some(4.0)));
+    assert!(routing.get("light", "sent").unwrap() > 500.0);
+    // 303 light nodes and 50 mobile ones, with four parents each of forty.
+    assert_eq!(children.get("full", "children-mean"), Some(353.0 * 4.0 / 40.0));
+    assert_eq!(children.get("super", "locations-mean"), Some(353.0 / 7.0));
+    let curve = children.curves.iter().find(|curve| curve.name == "children-mean-over-time").unwrap();
+    // In a span some full nodes send one digest more than others.
+    assert!((curve.points.last().unwrap()[1] - 353.0 * 4.0 / 40.0).abs() < 1.0, "{:?}", curve.points);
 }
 
 #[test]
