@@ -160,7 +160,8 @@ impl Ledger {
         self.graph.bytes() + self.incoming.bytes()
     }
 
-    fn population(&self) -> Population {
+    /// Whom it is made for.
+    pub fn population(&self) -> Population {
         self.graph.population()
     }
 

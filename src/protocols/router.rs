@@ -226,6 +226,11 @@ impl HierarchicalRouter {
         }
     }
 
+    /// Whom it is made for.
+    pub fn population(&self) -> Population {
+        self.population
+    }
+
     /// The options that it was made with.
     pub fn options(&self) -> &RouterOptions {
         &self.options

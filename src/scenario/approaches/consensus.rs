@@ -186,13 +186,13 @@ impl Spec for ConsensusSpec {
         let consensus = Consensus::new(job.point.population, self.options);
         job.run_with("consensus", &consensus, 0, |outcome: &Outcome<Consensus>| {
             let states = outcome.states.iter().map(|(_, state)| state);
-            Found { figures: vec![rounds(states, consensus.quorum(), sent(outcome))], ..Found::default() }
+            Found { figures: vec![rounds(states, consensus.quorum(), sent(outcome, 0))], ..Found::default() }
         })
     }
 }
 
-/// Messages of consensus that were sent in the whole run, by kind; they are the first kinds of the protocol.
-pub(super) fn sent<P: crate::contract::Protocol>(outcome: &Outcome<P>) -> [u64; MessageKind::ALL.len()] {
-    let total = |kind| outcome.slices.iter().map(|slice| slice.kind_total(Flow::Sent, kind).messages).sum();
+/// Messages of consensus that were sent in the whole run, by kind; their first kind is kind `first` of the protocol.
+pub(super) fn sent<P: crate::contract::Protocol>(outcome: &Outcome<P>, first: usize) -> [u64; MessageKind::ALL.len()] {
+    let total = |kind| outcome.slices.iter().map(|slice| slice.kind_total(Flow::Sent, first + kind).messages).sum();
     std::array::from_fn(total)
 }

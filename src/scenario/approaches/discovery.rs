@@ -6,11 +6,11 @@ use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::kademlia::{INTERVAL, network, sizes_of_buckets, tables, variants};
-use super::{KademliaSpec, Kind, Mechanism, Spec, Variant};
-use crate::contract::{NodeType, Population, SimSpan};
-use crate::engine::{Outcome, Violation};
+use super::{KademliaSpec, Kind, Mechanism, Spec, Variant, states_of};
+use crate::contract::{NodeType, Nodes, Population, SimSpan};
+use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult, Spread};
-use crate::protocols::kademlia::discovery::{Discovery, DiscoveryFigures, PARENTS_MAX};
+use crate::protocols::kademlia::discovery::{Discovery, DiscoveryFigures, DiscoveryState, PARENTS_MAX};
 use crate::protocols::kademlia::{Bootstrap, KademliaOptions};
 
 pub(super) const KIND: Kind = Kind {
@@ -50,6 +50,17 @@ impl DiscoverySpec {
         KademliaSpec { options: self.options, bootstrap: Bootstrap::Ideal }
     }
 
+    /// The network, in which light and mobile nodes look for parents.
+    pub(super) fn protocol(&self, job: &Job<'_>) -> Discovery {
+        Discovery::new(job.point.population, self.options, self.parents as usize, self.over, job.scenario.seed)
+    }
+
+    /// What is found when partitions ended with `states`.
+    pub(super) fn figures(&self, states: &[(Nodes, &DiscoveryState)]) -> Vec<Figures> {
+        let kademlia = states.iter().map(|(_, state)| state.kademlia());
+        vec![found(states, self.parents as usize), tables(kademlia)]
+    }
+
     fn counts(point: &Point) -> (f64, f64) {
         let members = f64::from(point.population.range(NodeType::FullNode).end);
         (members, f64::from(point.population.total()) - members)
@@ -85,42 +96,38 @@ impl Spec for DiscoverySpec {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
-        let (population, seed) = (job.point.population, job.scenario.seed);
-        let discovery = Discovery::new(population, self.options, self.parents as usize, self.over, seed);
+        let discovery = self.protocol(job);
         job.run_with("discovery", &discovery, discovery.bytes(), |outcome| Found {
-            figures: vec![
-                found(outcome, self.parents as usize),
-                tables(outcome.states.iter().map(|(_, state)| state.kademlia())),
-            ],
+            figures: self.figures(&states_of(outcome)),
             ..Found::default()
         })
     }
 }
 
 /// Who found parents, what that took, and how the children are spread when the run ends. Over the whole run.
-fn found(outcome: &Outcome<Discovery>, parents: usize) -> Figures {
+fn found(states: &[(Nodes, &DiscoveryState)], parents: usize) -> Figures {
     let mut all = DiscoveryFigures::default();
-    outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
-    let found = || outcome.states.iter().flat_map(|(_, state)| state.parents());
+    states.iter().for_each(|(_, state)| all.merge(state.figures()));
+    let found = || states.iter().flat_map(|(_, state)| state.parents());
     let clients = found().count() as f64;
     let mut figures = Figures::new("discovery of parents");
-    figures.add("light and mobile", "nodes", "1", clients);
+    figures.add("clients", "nodes", "1", clients);
     let share = |count: usize| (clients > 0.0).then(|| count as f64 / clients);
-    figures.add("light and mobile", "attached", "share", share(found().filter(|found| found.len() == parents).count()));
-    figures.add("light and mobile", "orphaned", "share", share(found().filter(|found| found.is_empty()).count()));
+    figures.add("clients", "attached", "share", share(found().filter(|found| found.len() == parents).count()));
+    figures.add("clients", "orphaned", "share", share(found().filter(|found| found.is_empty()).count()));
     let millis = |span: Option<SimSpan>| span.map(|span| span.as_nanos() as f64 / 1e6);
     for (name, percent) in [("delay-p50", 50), ("delay-p99", 99), ("delay-max", 100)] {
-        figures.add("light and mobile", name, "ms", millis(all.delay.quantile(percent)));
+        figures.add("clients", name, "ms", millis(all.delay.quantile(percent)));
     }
-    figures.add("light and mobile", "hops-mean", "1", all.hops.mean());
-    figures.add("light and mobile", "requests-mean", "1", all.requests.mean());
-    figures.add("light and mobile", "retries", "1", all.retries as f64);
+    figures.add("clients", "hops-mean", "1", all.hops.mean());
+    figures.add("clients", "requests-mean", "1", all.requests.mean());
+    figures.add("clients", "retries", "1", all.retries as f64);
     let mut children: Vec<u64> =
-        outcome.states.iter().flat_map(|(_, state)| state.children()).map(|children| children as u64).collect();
+        states.iter().flat_map(|(_, state)| state.children()).map(|children| children as u64).collect();
     let spread = Spread::of(&mut children);
-    figures.add("super and full", "children-mean", "1", spread.map(|spread| spread.mean));
-    figures.add("super and full", "children-p99", "1", spread.map(|spread| spread.p99 as f64));
-    figures.add("super and full", "children-max", "1", spread.map(|spread| spread.max as f64));
+    figures.add("members", "children-mean", "1", spread.map(|spread| spread.mean));
+    figures.add("members", "children-p99", "1", spread.map(|spread| spread.p99 as f64));
+    figures.add("members", "children-max", "1", spread.map(|spread| spread.max as f64));
     figures.add("all", "messages-rejected", "1", all.rejected as f64);
     figures
 }

@@ -5,13 +5,13 @@ use super::super::options::span;
 use super::super::problem::Draft;
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant};
-use crate::contract::{NodeType, SimSpan, SimTime};
-use crate::engine::{Outcome, Violation};
+use super::{Kind, Mechanism, Spec, Variant, states_of};
+use crate::contract::{NodeType, Nodes, SimSpan, SimTime};
+use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult, Spread as NodeSpread};
 use crate::protocols::dissemination::{
-    Dissemination, DisseminationFigures, DisseminationOptions, Exchange, KINDS, MESSAGES_MAX, MeshOptions, Publishing,
-    Spread,
+    Dissemination, DisseminationFigures, DisseminationOptions, DisseminationState, Exchange, KINDS, MESSAGES_MAX,
+    MeshOptions, Publishing, Spread,
 };
 use crate::topologies::Tier;
 
@@ -214,6 +214,23 @@ impl DisseminationSpec {
         }
     }
 
+    /// Dissemination among all nodes of `point`.
+    pub(super) fn protocol(&self, job: &Job<'_>, point: &Point) -> Dissemination {
+        let seed = job.scenario.seed;
+        let near = clustering(&job.scenario.network.latency, seed, point.nearby);
+        Dissemination::new(Tier::new(0..point.population.total(), near.as_ref()), self.options(point), seed)
+    }
+
+    /// What is found of dissemination whose partitions ended with `states`.
+    pub(super) fn figures(&self, job: &Job<'_>, states: &[(Nodes, &DisseminationState)]) -> Vec<Figures> {
+        let mut all = DisseminationFigures::default();
+        states.iter().for_each(|(_, state)| all.merge(state.figures()));
+        let header = u64::from(job.scenario.network.header);
+        let mut figures = vec![coverage(&all), by_type(&all), traffic(&all, header)];
+        figures.extend(matches!(self.spread, Spread::Mesh(_)).then(|| links(states, &all)));
+        figures
+    }
+
     fn per_second(&self, point: &Point) -> f64 {
         let nodes = f64::from(point.population.total());
         let (published, rate) = (1.0 / self.every.as_secs_f64(), |span: SimSpan| 1.0 / span.as_secs_f64());
@@ -288,18 +305,10 @@ impl Spec for DisseminationSpec {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
-        let (point, seed) = (job.point, job.scenario.seed);
-        let near = clustering(&job.scenario.network.latency, seed, point.nearby);
-        let tier = Tier::new(0..point.population.total(), near.as_ref());
-        let dissemination = Dissemination::new(tier, self.options(point), seed);
-        let header = u64::from(job.scenario.network.header);
-        let is_mesh = matches!(self.spread, Spread::Mesh(_));
-        job.run_with("dissemination", &dissemination, dissemination.bytes(), |outcome| {
-            let mut all = DisseminationFigures::default();
-            outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
-            let mut figures = vec![coverage(&all), by_type(&all), traffic(&all, header)];
-            figures.extend(is_mesh.then(|| links(outcome, &all)));
-            Found { figures, ..Found::default() }
+        let dissemination = self.protocol(job, job.point);
+        job.run_with("dissemination", &dissemination, dissemination.bytes(), |outcome| Found {
+            figures: self.figures(job, &states_of(outcome)),
+            ..Found::default()
         })
     }
 }
@@ -384,9 +393,8 @@ fn traffic(all: &DisseminationFigures, header: u64) -> Figures {
 }
 
 /// How many links nodes have when the run ends.
-fn links(outcome: &Outcome<Dissemination>, all: &DisseminationFigures) -> Figures {
-    let of_states = outcome
-        .states
+fn links(states: &[(Nodes, &DisseminationState)], all: &DisseminationFigures) -> Figures {
+    let of_states = states
         .iter()
         .flat_map(|(nodes, state)| (0..nodes.len()).filter_map(|index| state.degree(index)).map(u64::from));
     let mut degrees: Vec<u64> = of_states.collect();

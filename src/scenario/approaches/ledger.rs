@@ -8,12 +8,12 @@ use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::consensus::{self, name_of, patterns};
-use super::{Kind, Mechanism, Spec, Variant};
-use crate::contract::{NodeType, Population, SimSpan, Spans};
-use crate::engine::{Outcome, Violation};
+use super::{Kind, Mechanism, Spec, Variant, states_of};
+use crate::contract::{NodeType, Nodes, Population, SimSpan, Spans};
+use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult};
-use crate::protocols::consensus::{ConsensusOptions, Pattern, REPLICAS_MAX};
-use crate::protocols::ledger::{Ledger, LedgerFigures, LedgerOptions, Submissions, TRANSACTIONS_MAX};
+use crate::protocols::consensus::{ConsensusOptions, MessageKind, Pattern, REPLICAS_MAX};
+use crate::protocols::ledger::{Ledger, LedgerFigures, LedgerOptions, LedgerState, Submissions, TRANSACTIONS_MAX};
 use crate::topologies::TierDegrees;
 
 const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
@@ -116,6 +116,32 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
 }
 
 impl LedgerSpec {
+    /// The ledger over the tiers of a point.
+    pub(super) fn protocol(&self, job: &Job<'_>) -> Ledger {
+        let (population, seed) = (job.point.population, job.scenario.seed);
+        let LedgerSpec { options, super_parents, light_parents } = *self;
+        let degrees = TierDegrees { full_peers: 0, super_parents, light_parents, mesh: false };
+        let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
+        let graph = degrees.clustered_graph(population, job.settings.partitions_log2(), seed, clustering.as_ref());
+        Ledger::new(Arc::new(graph), options)
+    }
+
+    /// What is found of `ledger` whose partitions ended with `states`, and which sent so many messages of each kind of
+    /// consensus.
+    pub(super) fn figures(
+        &self,
+        ledger: &Ledger,
+        states: &[(Nodes, &LedgerState)],
+        sent: [u64; MessageKind::ALL.len()],
+    ) -> Vec<Figures> {
+        let mut all = LedgerFigures::default();
+        states.iter().for_each(|(_, state)| all.merge(state.figures()));
+        let replicas = states.iter().map(|(_, state)| state.consensus());
+        let rounds = consensus::rounds(replicas, ledger.consensus().quorum(), sent);
+        let tip = rounds.get("super", "rounds").unwrap_or(0.0);
+        vec![transactions(&all), holding(&all, ledger.population(), tip), rounds]
+    }
+
     fn clients(population: Population) -> f64 {
         f64::from(population.count(NodeType::LightNode)) + f64::from(population.count(NodeType::MobileNode))
     }
@@ -203,21 +229,10 @@ impl Spec for LedgerSpec {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
-        let (population, seed) = (job.point.population, job.scenario.seed);
-        let LedgerSpec { options, super_parents, light_parents } = *self;
-        let degrees = TierDegrees { full_peers: 0, super_parents, light_parents, mesh: false };
-        let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let layout = job.settings.partitions_log2();
-        let graph = degrees.clustered_graph(population, layout, seed, clustering.as_ref());
-        let ledger = Ledger::new(Arc::new(graph), options);
-        job.run_with("ledger", &ledger, ledger.bytes(), |outcome: &Outcome<Ledger>| {
-            let mut all = LedgerFigures::default();
-            outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
-            let states = outcome.states.iter().map(|(_, state)| state.consensus());
-            let rounds = consensus::rounds(states, ledger.consensus().quorum(), consensus::sent(outcome));
-            let tip = rounds.get("super", "rounds").unwrap_or(0.0);
-            let figures = vec![transactions(&all), holding(&all, population, tip), rounds];
-            Found { figures, ..Found::default() }
+        let ledger = self.protocol(job);
+        job.run_with("ledger", &ledger, ledger.bytes(), |outcome| Found {
+            figures: self.figures(&ledger, &states_of(outcome), consensus::sent(outcome, 0)),
+            ..Found::default()
         })
     }
 }

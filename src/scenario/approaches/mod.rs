@@ -13,8 +13,8 @@ use super::build::{Job, Judging};
 use super::problem::Place;
 use super::reader::{Reader, Section};
 use super::{Point, Scenario};
-use crate::contract::Population;
-use crate::engine::Violation;
+use crate::contract::{Nodes, Population, Protocol};
+use crate::engine::{Outcome, Violation};
 use crate::metrics::PointResult;
 
 pub use consensus::ConsensusSpec;
@@ -88,6 +88,11 @@ impl Mechanism {
             Mechanism::Ledger(_) => 5,
         }
     }
+}
+
+/// The nodes and the state of each partition, as figures are taken from them: a protocol may be a layer of another.
+pub(super) fn states_of<P: Protocol>(outcome: &Outcome<P>) -> Vec<(Nodes, &P::State)> {
+    outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect()
 }
 
 /// What the rest of this room asks of a mechanism.

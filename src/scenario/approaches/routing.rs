@@ -6,9 +6,9 @@ use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::tree::Value;
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant};
-use crate::contract::{NodeId, NodeType, Population, SimSpan, SimTime, Spans};
-use crate::engine::{Outcome, Violation};
+use super::{Kind, Mechanism, Spec, Variant, states_of};
+use crate::contract::{NodeId, NodeType, Nodes, Population, SimSpan, SimTime, Spans};
+use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Spread, Turn};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::router::candidates::{CANDIDATES_MAX, DrawnCandidates};
@@ -16,7 +16,7 @@ use crate::protocols::router::homes::HOMES_MAX;
 use crate::protocols::router::wire::{self, CONTENT_LEN_MAX};
 use crate::protocols::router::{
     ATTEMPTS_MAX, Cause, HierarchicalRouter, LOAD_SLOTS_MAX, Messages, PARENTS_MAX, Rebalancing, RouterFigures,
-    RouterOptions, UNDER_WAY_MAX,
+    RouterOptions, RouterState, UNDER_WAY_MAX,
 };
 
 /// Spans between messages; spans until something is repeated.
@@ -167,6 +167,31 @@ impl RoutingSpec {
             ..rest
         }
     }
+
+    /// The router over the population of `point`.
+    pub(super) fn protocol(&self, job: &Job<'_>, point: &Point) -> HierarchicalRouter {
+        let (population, seed) = (point.population, job.scenario.seed);
+        let clustering = clustering(&job.scenario.network.latency, seed, point.nearby);
+        let candidates = DrawnCandidates::new(population, self.candidates, clustering, seed);
+        HierarchicalRouter::new(population, self.options(job.scenario, point), Box::new(candidates))
+    }
+
+    /// What is found of `router` whose partitions ended at `end` with `states`.
+    pub(super) fn figures(
+        &self,
+        router: &HierarchicalRouter,
+        states: &[(Nodes, &RouterState)],
+        lives: &[LifeEvent],
+        end: SimTime,
+    ) -> Vec<Figures> {
+        let mut all = RouterFigures::default();
+        let away = Away::of(router.population(), lives, end);
+        let is_up = |node| !away.down.contains(&node);
+        states.iter().for_each(|(_, state)| all.merge(&state.figures_at(end, is_up)));
+        let sample = router.options().sample.unwrap_or(SimSpan::ZERO);
+        let attachment = attachment(&all, &away, states, end);
+        vec![attachment, routing(&all, self.messages), children(&all, &away, states, sample)]
+    }
 }
 
 impl Spec for RoutingSpec {
@@ -226,24 +251,10 @@ impl Spec for RoutingSpec {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
-        let (population, seed) = (job.point.population, job.scenario.seed);
-        let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let candidates = DrawnCandidates::new(population, self.candidates, clustering, seed);
-        let options = self.options(job.scenario, job.point);
-        let router = HierarchicalRouter::new(population, options, Box::new(candidates));
-        let end = job.settings.end;
-        let sample = options.sample.unwrap_or(job.scenario.timeline);
-        job.run_with("router", &router, router.bytes(), |outcome| {
-            let away = Away::of(population, &outcome.lives, end);
-            let mut all = RouterFigures::default();
-            let is_up = |node| !away.down.contains(&node);
-            outcome.states.iter().for_each(|(_, state)| all.merge(&state.figures_at(end, is_up)));
-            let figures = vec![
-                attachment(&all, &away, outcome, end),
-                routing(&all, self.messages),
-                children(&all, &away, outcome, sample),
-            ];
-            Found { figures, ..Found::default() }
+        let router = self.protocol(job, job.point);
+        job.run_with("router", &router, router.bytes(), |outcome| Found {
+            figures: self.figures(&router, &states_of(outcome), &outcome.lives, job.settings.end),
+            ..Found::default()
         })
     }
 }
@@ -286,10 +297,10 @@ fn add_quantiles(figures: &mut Figures, subject: &'static str, names: [&'static 
 }
 
 /// How nodes came by their parents, and how long they were without. Over the whole run.
-fn attachment(all: &RouterFigures, away: &Away, outcome: &Outcome<HierarchicalRouter>, end: SimTime) -> Figures {
+fn attachment(all: &RouterFigures, away: &Away, states: &[(Nodes, &RouterState)], end: SimTime) -> Figures {
     let mut figures = Figures::new("attachment");
     let mut attached = [[0u64; 2]; 4];
-    for (nodes, state) in &outcome.states {
+    for (nodes, state) in states {
         for here in nodes.iter().filter(|here| !away.down.contains(&here.id)) {
             let [up, without] = &mut attached[here.node_type as usize];
             *up += 1;
@@ -297,7 +308,7 @@ fn attachment(all: &RouterFigures, away: &Away, outcome: &Outcome<HierarchicalRo
         }
     }
     for node_type in [NodeType::FullNode, NodeType::LightNode, NodeType::MobileNode] {
-        let population = outcome.states.first().map_or(0, |(nodes, _)| nodes.population().count(node_type));
+        let population = states.first().map_or(0, |(nodes, _)| nodes.population().count(node_type));
         if population == 0 {
             continue;
         }
@@ -357,10 +368,10 @@ fn routing(all: &RouterFigures, messages: Messages) -> Figures {
 }
 
 /// How children and locations are spread when the run ends, and children over time.
-fn children(all: &RouterFigures, away: &Away, outcome: &Outcome<HierarchicalRouter>, sample: SimSpan) -> Figures {
+fn children(all: &RouterFigures, away: &Away, states: &[(Nodes, &RouterState)], sample: SimSpan) -> Figures {
     let mut figures = Figures::new("children");
     let [mut fulls, mut supers, mut locations] = [const { Vec::new() }; 3];
-    for (nodes, state) in &outcome.states {
+    for (nodes, state) in states {
         for here in nodes.iter() {
             match here.node_type {
                 NodeType::SuperNode => {
