@@ -68,9 +68,50 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
         ("kademlia", "bootstrap = \"joins\""),
         ("kademlia", "lookups = \"7s\""),
         ("kademlia", "values = 1"),
+        ("routing", "parents = 3"),
+        ("routing", "super_parents = 2"),
+        ("routing", "candidates = 7"),
+        ("routing", "missed = 2"),
+        ("routing", "repeat = \"7s\""),
+        ("routing", "locations = 1"),
+        ("routing", "homes = 2"),
+        ("routing", "rebalancing = false"),
+        ("routing", "high_percent = 120"),
+        ("routing", "moves_max = 9"),
+        ("routing", "messages = \"7s\""),
+        ("routing", "message_size = \"9 B\""),
+        ("routing", "answer = \"1s\""),
+        ("routing", "attempts = 2"),
         ("discovery", "parents = 3"),
         ("discovery", "over = \"7s\""),
         ("discovery", "k = 19"),
+        ("consensus", "pattern = \"linear\""),
+        ("consensus", "rotates = true"),
+        ("consensus", "interval = \"7s\""),
+        ("consensus", "timeout = \"7s\""),
+        ("consensus", "processing = \"7us\""),
+        ("consensus", "block_size = \"7 B\""),
+        ("consensus", "rounds = 7"),
+        ("ledger", "pattern = \"linear\""),
+        ("ledger", "rotates = true"),
+        ("ledger", "interval = \"7s\""),
+        ("ledger", "timeout = \"7s\""),
+        ("ledger", "processing = \"7us\""),
+        ("ledger", "super_parents = 7"),
+        ("ledger", "light_parents = 7"),
+        ("ledger", "transactions = \"7s\""),
+        ("ledger", "arrivals = \"regular\""),
+        ("ledger", "transaction_size = \"7 B\""),
+        ("ledger", "validation = \"7us\""),
+        ("ledger", "batch = \"7s\""),
+        ("ledger", "share = \"7s\""),
+        ("ledger", "patience = \"7s\""),
+        ("ledger", "attempts = 7"),
+        ("ledger", "queue_max = 7"),
+        ("ledger", "mempool_max = 7"),
+        ("ledger", "block_max = 7"),
+        ("ledger", "header_size = \"7 B\""),
+        ("ledger", "check = \"7s\""),
     ] {
         let changed = read(name, &format!("[approach.{name}]\n{option}"));
         assert_ne!(read(name, "").hash, changed.hash, "{name} {option}");
@@ -124,6 +165,9 @@ fn a_list_of_options_makes_a_run_of_each() {
     let labels: Vec<_> = scenario.points.iter().map(|point| point.label.as_str()).collect();
     assert_eq!(labels, ["kademlia k 20", "kademlia k 8"]);
     assert_eq!(read("kademlia", "[approach.kademlia]\nk = [8]").points[0].label, "kademlia");
+    let scenario = read("routing", "[approach.routing]\nparents = [1, 4]\nrebalancing = [false, true]");
+    let labels: Vec<_> = scenario.points.iter().map(|point| point.label.as_str()).collect();
+    assert_eq!(labels, ["routing p 1", "routing p 1 rebalanced", "routing p 4", "routing p 4 rebalanced"]);
     let scenario = read("dissemination", "[approach.dissemination]\nspread = [\"mesh\", \"push\"]");
     assert!(scenario.points.iter().map(|point| &*point.label).eq(["dissemination mesh", "dissemination push"]));
 }
@@ -142,7 +186,18 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("dissemination", "contacts = 12", "a mesh of degree 8 between 6 and 12 among 12 contacts is none"),
         ("dissemination", "every = \"100ms\"", "201 messages live at a time"),
         ("discovery", "parents = 9", "write at most 8"),
+        ("routing", "parents = 6", "write at most 5"),
+        ("routing", "parents = [2, 2]", "2 stands in the list `parents` for the second time"),
+        ("routing", "rebalancing = 1", "write true or false"),
+        ("routing", "rebalancing = [true, true]", "true stands in the list `rebalancing` for the second time"),
+        ("routing", "answer = \"16s\"", "write at most \"15s\""),
+        ("routing", "homes = 4", "write at most 3"),
         ("discovery", "k = 3\nparents = 4", "write at most 3"),
+        ("consensus", "pattern = \"pbtf\"", "write \"pbft\""),
+        ("consensus", "pattern = [\"pbft\", \"pbft\"]", "\"pbft\" stands in the list for the second time"),
+        ("consensus", "processing = \"2s\"", "write at most \"1s\""),
+        ("ledger", "block_max = \"5K\"", "write at most 4642"),
+        ("ledger", "arrivals = \"random\"", "write"),
     ] {
         let refusal = refusal(name, options);
         assert!(refusal.contains(expected), "{name} {options}: {refusal}");
@@ -167,6 +222,25 @@ fn the_tables_of_kademlia_hold_what_its_lookups_need() {
     let curve = lookups.curves.iter().find(|curve| curve.subject == "node").unwrap();
     let sum: f64 = curve.points.iter().map(|[_, share]| share).sum();
     assert!((sum - 1.0).abs() < 1e-9, "{sum}");
+}
+
+#[test]
+fn messages_find_their_way_through_the_tiers_and_every_child_has_its_parents() {
+    let more = "heartbeat.interval = \"1s\"\n[approach.routing]\nwarmup = \"40s\"\nmessages = \"5s\"";
+    let point = &run(&read("routing", more), 1)[0];
+    let [attachment, routing, children] = &point.figures[..] else { panic!("{:?}", point.figures) };
+    assert_eq!((attachment.topic, routing.topic, children.topic), ("attachment", "routing", "children"));
+    for subject in ["full", "light", "mobile"] {
+        assert_eq!(attachment.get(subject, "orphaned-at-end"), Some(0.0), "{subject}");
+    }
+    assert_eq!((routing.get("light", "confirmed"), routing.get("light", "hops-max")), (Some(1.0), Some(4.0)));
+    assert!(routing.get("light", "sent").unwrap() > 500.0);
+    // 303 light nodes and 50 mobile ones, with four parents each of forty.
+    assert_eq!(children.get("full", "children-mean"), Some(353.0 * 4.0 / 40.0));
+    assert_eq!(children.get("super", "locations-mean"), Some(353.0 / 7.0));
+    let curve = children.curves.iter().find(|curve| curve.name == "children-mean-over-time").unwrap();
+    // In a span some full nodes send one digest more than others.
+    assert!((curve.points.last().unwrap()[1] - 353.0 * 4.0 / 40.0).abs() < 1.0, "{:?}", curve.points);
 }
 
 #[test]
@@ -201,5 +275,38 @@ fn every_way_to_spread_reaches_all_and_costs_what_it_sends() {
             let links = ["links-min", "links-max"].map(|links| mesh.get("all", links).unwrap());
             assert!(6.0 <= links[0] && links[1] <= 12.0, "{links:?}");
         }
+    }
+}
+
+#[test]
+fn consensus_takes_the_messages_of_its_pattern() {
+    let text = "name = \"a\"\nnodes = [4, 50]\nwarmup = \"0s\"\nmeasure = \"20s\"\napproaches = \"consensus\"\n\
+                approach.consensus.pattern = [\"pbft\", \"linear\"]\n";
+    let points = run(&parse("a.toml", text, &[]).unwrap_or_else(|error| panic!("{error}")), 2);
+    for (point, expected) in points.iter().zip([27.0, 2.0 * 50.0 * 49.0 + 49.0, 9.0, 147.0]) {
+        let [figures] = &point.figures[..] else { panic!("{:?}", point.figures) };
+        assert_eq!(figures.get("super", "messages-per-round"), Some(expected));
+        assert_eq!((figures.get("super", "rounds"), figures.get("super", "forks")), (Some(10.0), Some(0.0)));
+        let [mean, max] = ["quorum-commit-mean", "last-commit-max"].map(|name| figures.get("super", name).unwrap());
+        assert!(mean > 0.01 && mean < max && max < 0.5, "{mean} {max}");
+        assert_eq!(figures.curves[0].points.len(), 10);
+    }
+    let text = text.replace("[4, 50]", "1025");
+    let refused = parse("a.toml", &text, &[]).expect_err("too many").to_string();
+    assert!(refused.contains("write nodes of at most 1024"), "{refused}");
+}
+
+#[test]
+fn the_ledger_tells_when_whom_a_block_reached() {
+    let options = "[approach.ledger]\ninterval = \"2s\"\ntransactions = \"10s\"\n";
+    let point = &run(&read("ledger", options), 2)[0];
+    let [transactions, held, rounds] = &point.figures[..] else { panic!("{:?}", point.figures) };
+    assert!(rounds.get("super", "rounds").unwrap() > 9.0);
+    assert!(transactions.get("all", "committed-share").unwrap() > 0.7, "{transactions:?}");
+    assert!(transactions.get("all", "seen-p50") >= transactions.get("all", "commit-p50"));
+    for subject in ["full", "light", "mobile"] {
+        assert!(held.get(subject, "held").unwrap() > 0.85, "{held:?}");
+        let [p50, p99] = ["since-commit-p50", "since-proposal-p99"].map(|name| held.get(subject, name).unwrap());
+        assert!(p50 > 0.02 && p50 < p99 && p99 < 2.0, "{p50} {p99}");
     }
 }

@@ -11,6 +11,8 @@ pub mod hierarchy;
 pub mod kademlia;
 pub mod layer;
 pub mod ledger;
+pub mod mobile;
+pub mod recommended;
 #[cfg(test)]
 mod recorder;
 pub mod router;

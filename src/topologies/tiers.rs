@@ -56,6 +56,25 @@ impl TierDegrees {
             }
         })
     }
+
+    /// The links of the nodes of type `children`, light or mobile, to their parents alone: the same as in
+    /// [`TierDegrees::clustered_graph`], for who needs no others.
+    pub fn children_graph(
+        &self,
+        population: Population,
+        partitions_log2: u32,
+        seed: u64,
+        clustering: Option<&Clustering>,
+        children: NodeType,
+    ) -> Graph {
+        let key = RandomKey::new(seed, Domain::Topology);
+        let tier = Tier::new(population.range(NodeType::FullNode), clustering);
+        Graph::new(population, partitions_log2, |node, peers| {
+            if population.type_of(node) == children && children > NodeType::FullNode {
+                tier.distinct_peers(self.light_parents, node, &mut key.stream(node, 0), peers);
+            }
+        })
+    }
 }
 
 #[cfg(test)]
@@ -87,6 +106,21 @@ mod tests {
                 assert!(distinct.len() == peers.len() && !peers.contains(&node));
             }
             assert_eq!(graph.bytes(), 8 * graph.edges(), "rows take no memory");
+        }
+    }
+
+    #[test]
+    fn the_links_of_children_are_those_of_the_whole_network() {
+        let population = Population::new([10, 100, 200, 50]).unwrap();
+        let whole = DEGREES.graph(population, 1, 7);
+        let links = |graph: &Graph, node| graph.links(node).iter().map(|link| link.peer).collect::<Vec<_>>();
+        for children in NodeType::ALL {
+            let graph = DEGREES.children_graph(population, 1, 7, None, children);
+            for node in 0..population.total() {
+                let is_child = children > NodeType::FullNode && population.type_of(node) == children;
+                let expected = if is_child { links(&whole, node) } else { Vec::new() };
+                assert_eq!(links(&graph, node), expected, "node {node}");
+            }
         }
     }
 

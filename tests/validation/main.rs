@@ -9,6 +9,7 @@ mod idle;
 mod infect_and_die;
 mod kademlia;
 mod latency;
+mod mobile;
 mod random_graphs;
 mod sample;
 mod sampling;

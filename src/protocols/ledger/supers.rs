@@ -6,7 +6,7 @@ use super::{
     HEIGHTS_UNSHARED, HISTORY_MAX, Ledger, LedgerMessage, LedgerState, LedgerTimer, RECORD_LEN, TRANSACTIONS_MAX, Times,
 };
 use crate::contract::{Effects, Here, NodeId, NodeType};
-use crate::protocols::consensus::{ConsensusState, Output};
+use crate::protocols::consensus::{ConsensusMessage, ConsensusState, Output};
 use crate::protocols::layer::Layer;
 
 impl Ledger {
@@ -23,9 +23,12 @@ impl Ledger {
         let from_super = self.is_of(from, NodeType::SuperNode);
         let list = || Transactions::decode(payload, self.population().total(), fx.now(), TRANSACTIONS_MAX);
         match message {
-            LedgerMessage::Consensus(message) => self.with_consensus(state, here, fx, |consensus, state, fx| {
-                consensus.receive(state, here, from, message, payload, fx);
-            }),
+            LedgerMessage::Consensus { kind, view, height, digest } => {
+                let message = ConsensusMessage { kind, view, height, digest };
+                self.with_consensus(state, here, fx, |consensus, state, fx| {
+                    consensus.receive(state, here, from, message, payload, fx);
+                });
+            }
             LedgerMessage::Batch { number } if from_full => match list() {
                 Some(list) => {
                     fx.send(from, LedgerMessage::BatchAccepted { number });

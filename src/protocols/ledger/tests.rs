@@ -153,11 +153,13 @@ fn a_super_node_keeps_what_is_new_and_shares_it_with_the_leader() {
     group.act(0, |ledger, state, here, fx| ledger.handle_start(state, here, fx));
     let timer = LedgerTimer::Consensus(ConsensusTimer::Propose { height: 1 });
     let proposal = group.fire(0, timer);
-    let [(1, LedgerMessage::Consensus(message), block), ..] = &proposal.sent[..] else { panic!() };
-    assert_eq!(message.kind, MessageKind::PrePrepare);
+    let [(1, message @ LedgerMessage::Consensus { kind: MessageKind::PrePrepare, .. }, block), ..] = &proposal.sent[..]
+    else {
+        panic!()
+    };
     assert!(block.ends_with(&records(&first(2))));
     let plain = block.len() + crate::protocols::consensus::wire::HEAD_LEN;
-    let on_wire = group.ledger.wire_len(&LedgerMessage::Consensus(*message), block.len());
+    let on_wire = group.ledger.wire_len(message, block.len());
     assert_eq!(on_wire as usize, plain + 2 * (250 - RECORD_LEN), "transactions have 250 bytes");
 }
 
@@ -214,7 +216,7 @@ fn any_message() -> impl Strategy<Value = LedgerMessage> {
                 10 => LedgerMessage::Subscribe { slot: height, wanted: number % 2 == 1 },
                 kind => {
                     let kind = MessageKind::ALL[kind % 7];
-                    LedgerMessage::Consensus(ConsensusMessage { kind, view: number, height, digest: nanos })
+                    LedgerMessage::Consensus { kind, view: number, height, digest: nanos }
                 }
             }
         },
@@ -230,7 +232,7 @@ proptest! {
         let ledger = Group::new(LedgerOptions { transaction: size, ..OPTIONS }).ledger;
         let list: Vec<_> = list.into_iter().map(|(submitter, number)| transaction(submitter, number)).collect();
         let (message, payload) = match message {
-            LedgerMessage::Consensus(_) => {
+            LedgerMessage::Consensus { .. } => {
                 // A pre-prepare as consensus makes it.
                 let options = ConsensusOptions { interval: SimSpan::ZERO, ..OPTIONS.consensus };
                 let mut group = Group::new(LedgerOptions { consensus: options, transaction: size, ..OPTIONS });
@@ -249,7 +251,8 @@ proptest! {
         prop_assert_eq!(WireLedger::decode(&ledger, &bytes), Ok(sent));
         prop_assert!(WireLedger::decode(&ledger, &bytes[..bytes.len() - 1]).is_err());
         prop_assert!(WireLedger::decode(&ledger, &[&bytes[..], &[0]].concat()).is_err());
-        bytes[place % bytes.len()] ^= 0x80;
+        let place = place % bytes.len();
+        bytes[place] ^= 0x80;
         if let Ok(other) = WireLedger::decode(&ledger, &bytes) {
             let mut again = Vec::new();
             other.encode(&ledger, &mut again);

@@ -29,7 +29,8 @@
 use super::{Ledger, LedgerMessage, RECORD_LEN, TRANSACTIONS_MAX, Transactions};
 use crate::contract::{NodeId, SimTime};
 use crate::protocols::consensus::wire::{ConsensusWireError, WireConsensus};
-use crate::protocols::consensus::{self, BLOCK_HEAD_LEN};
+use crate::protocols::consensus::{self, BLOCK_HEAD_LEN, ConsensusMessage};
+use crate::protocols::layer::Contains;
 use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
@@ -87,10 +88,11 @@ pub fn wire_len(ledger: &Ledger, message: &LedgerMessage, payload: usize) -> usi
     HEAD_LEN
         + match message {
             LedgerMessage::Header { .. } => return HEADER_LEN.max(ledger.options.header as usize),
-            LedgerMessage::Consensus(message) => {
-                let before = consensus::wire::block_in(&ledger.consensus, message.kind, payload);
+            &LedgerMessage::Consensus { kind, view, height, digest } => {
+                let before = consensus::wire::block_in(&ledger.consensus, kind, payload);
                 let body = before.map_or(0, |before| payload.saturating_sub(before + BLOCK_HEAD_LEN));
-                let plain = consensus::wire::wire_len(&ledger.consensus, message, payload);
+                let message = ConsensusMessage { kind, view, height, digest };
+                let plain = consensus::wire::wire_len(&ledger.consensus, &message, payload);
                 return plain + transactions(body) - body;
             }
             LedgerMessage::Submit { .. } => SUBMISSION_LEN.max(ledger.options.transaction as usize),
@@ -126,7 +128,8 @@ impl WireLedger {
         };
         let time = |time: SimTime| time.as_nanos().to_le_bytes();
         match self.message {
-            LedgerMessage::Consensus(message) => {
+            LedgerMessage::Consensus { kind, view, height, digest } => {
+                let message = ConsensusMessage { kind, view, height, digest };
                 let inner = WireConsensus { sender: self.sender, message, payload: self.payload.clone() };
                 inner.encode(&ledger.consensus, out);
                 out.resize(end, 0);
@@ -233,7 +236,7 @@ fn decode_consensus(ledger: &Ledger, bytes: &[u8]) -> Result<WireLedger, LedgerW
     let WireConsensus { sender, message, payload } = WireConsensus::decode(&ledger.consensus, inner)?;
     let records = before.map_or(&[][..], |before| &payload[(before + BLOCK_HEAD_LEN).min(payload.len())..]);
     check(ledger, records, contents)?;
-    let message = LedgerMessage::Consensus(message);
+    let message = Ledger::wrap_message(message);
     if wire_len(ledger, &message, payload.len()) != bytes.len() {
         return Err(length);
     }

@@ -1,5 +1,7 @@
 //! The child's side: it looks for parents, keeps them, and replaces those that die.
 
+use std::ops::Range;
+
 use super::state::{AWAITED, Member, NO_PLACE, RouterState, coarse_span};
 use super::{HierarchicalRouter, NOBODY, RouterMessage, RouterTimer};
 use crate::contract::{CoarseTime, Effects, Here, NodeId, NodeType, SimSpan};
@@ -153,19 +155,13 @@ impl HierarchicalRouter {
     }
 
     /// Tells the parents at `places` which of the parents they are, as far as it matters to the homes.
-    fn tell_ranks(
-        &self,
-        state: &mut RouterState,
-        here: Here,
-        places: std::ops::Range<usize>,
-        fx: &mut impl Effects<Self>,
-    ) {
+    fn tell_ranks(&self, state: &mut RouterState, here: Here, places: Range<usize>, fx: &mut impl Effects<Self>) {
         if here.node_type == NodeType::FullNode {
             return;
         }
-        let parents = state.member(here.index).parents();
-        for place in places.start..places.end.min(usize::from(self.options.locations)).min(parents.len()) {
-            fx.send(parents[place], RouterMessage::Heartbeat { child: here.id, rank: place as u8 });
+        let parents = state.member(here.index).parents().iter().zip(0u8..self.options.locations);
+        for (&parent, rank) in parents.take(places.end).skip(places.start) {
+            fx.send(parent, RouterMessage::Heartbeat { child: here.id, rank });
         }
     }
 

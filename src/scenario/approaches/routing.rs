@@ -4,6 +4,7 @@ use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
+use super::super::tree::Value;
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant};
 use crate::contract::{NodeId, NodeType, Population, SimSpan, SimTime, Spans};
@@ -73,12 +74,14 @@ pub struct RoutingSpec {
 }
 
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
-    let ways = ways_to_balance(reader, own);
+    let ways = several(reader, own, "rebalancing", true, 2, Reader::boolean);
+    let numbers =
+        several(reader, own, "parents", 4, PARENTS_MAX, |reader, value| reader.count_u32(value, 1, PARENTS_MAX as u32));
     let mut count = |key, default, min, max| {
         reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max)).value
     };
     let most = PARENTS_MAX as u32;
-    let (parents, super_parents) = (count("parents", 4, 1, most), count("super_parents", 3, 1, most));
+    let super_parents = count("super_parents", 3, 1, most);
     let candidates = count("candidates", 8, 1, CANDIDATES_MAX as u32);
     let missed = count("missed", 3, 1, 100);
     let (locations, homes) = (count("locations", 2, 1, 2), count("homes", 1, 1, u32::from(HOMES_MAX)));
@@ -98,7 +101,7 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         attempts: attempts? as u8,
     };
     let spec = RoutingSpec {
-        parents: parents? as u8,
+        parents: 0,
         super_parents: super_parents? as u8,
         candidates: candidates?,
         missed: missed? as u8,
@@ -109,28 +112,40 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         messages,
     };
     let on = Rebalancing { high_percent: high? as u16, moves_max: moves? as u16 };
-    let ways = ways?;
-    let variant = |&is_on: &bool| Variant {
-        suffix: if ways.len() > 1 && is_on { " rebalanced".to_owned() } else { String::new() },
-        mechanism: Mechanism::Routing(RoutingSpec { rebalancing: is_on.then_some(on), ..spec }),
+    let (numbers, ways) = (numbers?, ways?);
+    let variant = |parents: u32, is_on: bool| {
+        let number = if numbers.len() > 1 { format!(" p {parents}") } else { String::new() };
+        let way = if ways.len() > 1 && is_on { " rebalanced" } else { "" };
+        let rebalancing = is_on.then_some(on);
+        let spec = RoutingSpec { parents: parents as u8, rebalancing, ..spec };
+        Variant { suffix: format!("{number}{way}"), mechanism: Mechanism::Routing(spec) }
     };
-    Some(ways.iter().map(variant).collect())
+    let ways = &ways;
+    let pairs = numbers.iter().flat_map(|&number| ways.iter().map(move |&way| (number, way)));
+    Some(pairs.map(|(number, way)| variant(number, way)).collect())
 }
 
-/// Whether children are moved: yes, no, or both in turn.
-fn ways_to_balance(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<bool>> {
-    let Some(entry) = own.get("rebalancing") else { return Some(vec![true]) };
-    let mut ways = Vec::new();
-    for value in reader.items(&entry.value, "ways to balance", 2) {
-        let is_on = reader.boolean(value)?;
-        if ways.contains(&is_on) {
-            let title = format!("{is_on} stands in the list for the second time");
-            reader.report(Draft::new(value.at, title, "remove it"));
+/// One value or a list of up to `most`, none of them twice.
+fn several<T: PartialEq + ToString>(
+    reader: &mut Reader,
+    own: &Section<'_>,
+    key: &str,
+    default: T,
+    most: usize,
+    read: impl Fn(&mut Reader, &Value) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Some(entry) = own.get(key) else { return Some(vec![default]) };
+    let mut values = Vec::new();
+    for item in reader.items(&entry.value, key, most) {
+        let value = read(reader, item)?;
+        if values.contains(&value) {
+            let title = format!("{} stands in the list `{key}` for the second time", value.to_string());
+            reader.report(Draft::new(item.at, title, "remove it"));
             return None;
         }
-        ways.push(is_on);
+        values.push(value);
     }
-    Some(ways).filter(|ways| !ways.is_empty())
+    Some(values).filter(|values| !values.is_empty())
 }
 
 impl RoutingSpec {
