@@ -196,7 +196,7 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("consensus", "pattern = \"pbtf\"", "write \"pbft\""),
         ("consensus", "pattern = [\"pbft\", \"pbft\"]", "\"pbft\" stands in the list for the second time"),
         ("consensus", "processing = \"2s\"", "write at most \"1s\""),
-        ("ledger", "block_max = \"5K\"", "write at most 4642"),
+        ("ledger", "block_max = \"5K\"", "write at most 4_642"),
         ("ledger", "arrivals = \"random\"", "write"),
     ] {
         let refusal = refusal(name, options);
