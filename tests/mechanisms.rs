@@ -85,6 +85,33 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
         ("discovery", "parents = 3"),
         ("discovery", "over = \"7s\""),
         ("discovery", "k = 19"),
+        ("consensus", "pattern = \"linear\""),
+        ("consensus", "rotates = true"),
+        ("consensus", "interval = \"7s\""),
+        ("consensus", "timeout = \"7s\""),
+        ("consensus", "processing = \"7us\""),
+        ("consensus", "block_size = \"7 B\""),
+        ("consensus", "rounds = 7"),
+        ("ledger", "pattern = \"linear\""),
+        ("ledger", "rotates = true"),
+        ("ledger", "interval = \"7s\""),
+        ("ledger", "timeout = \"7s\""),
+        ("ledger", "processing = \"7us\""),
+        ("ledger", "super_parents = 7"),
+        ("ledger", "light_parents = 7"),
+        ("ledger", "transactions = \"7s\""),
+        ("ledger", "arrivals = \"regular\""),
+        ("ledger", "transaction_size = \"7 B\""),
+        ("ledger", "validation = \"7us\""),
+        ("ledger", "batch = \"7s\""),
+        ("ledger", "share = \"7s\""),
+        ("ledger", "patience = \"7s\""),
+        ("ledger", "attempts = 7"),
+        ("ledger", "queue_max = 7"),
+        ("ledger", "mempool_max = 7"),
+        ("ledger", "block_max = 7"),
+        ("ledger", "header_size = \"7 B\""),
+        ("ledger", "check = \"7s\""),
     ] {
         let changed = read(name, &format!("[approach.{name}]\n{option}"));
         assert_ne!(read(name, "").hash, changed.hash, "{name} {option}");
@@ -166,6 +193,11 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("routing", "answer = \"16s\"", "write at most \"15s\""),
         ("routing", "homes = 4", "write at most 3"),
         ("discovery", "k = 3\nparents = 4", "write at most 3"),
+        ("consensus", "pattern = \"pbtf\"", "write \"pbft\""),
+        ("consensus", "pattern = [\"pbft\", \"pbft\"]", "\"pbft\" stands in the list for the second time"),
+        ("consensus", "processing = \"2s\"", "write at most \"1s\""),
+        ("ledger", "block_max = \"5K\"", "write at most 4642"),
+        ("ledger", "arrivals = \"random\"", "write"),
     ] {
         let refusal = refusal(name, options);
         assert!(refusal.contains(expected), "{name} {options}: {refusal}");
@@ -243,5 +275,38 @@ fn every_way_to_spread_reaches_all_and_costs_what_it_sends() {
             let links = ["links-min", "links-max"].map(|links| mesh.get("all", links).unwrap());
             assert!(6.0 <= links[0] && links[1] <= 12.0, "{links:?}");
         }
+    }
+}
+
+#[test]
+fn consensus_takes_the_messages_of_its_pattern() {
+    let text = "name = \"a\"\nnodes = [4, 50]\nwarmup = \"0s\"\nmeasure = \"20s\"\napproaches = \"consensus\"\n\
+                approach.consensus.pattern = [\"pbft\", \"linear\"]\n";
+    let points = run(&parse("a.toml", text, &[]).unwrap_or_else(|error| panic!("{error}")), 2);
+    for (point, expected) in points.iter().zip([27.0, 2.0 * 50.0 * 49.0 + 49.0, 9.0, 147.0]) {
+        let [figures] = &point.figures[..] else { panic!("{:?}", point.figures) };
+        assert_eq!(figures.get("super", "messages-per-round"), Some(expected));
+        assert_eq!((figures.get("super", "rounds"), figures.get("super", "forks")), (Some(10.0), Some(0.0)));
+        let [mean, max] = ["quorum-commit-mean", "last-commit-max"].map(|name| figures.get("super", name).unwrap());
+        assert!(mean > 0.01 && mean < max && max < 0.5, "{mean} {max}");
+        assert_eq!(figures.curves[0].points.len(), 10);
+    }
+    let text = text.replace("[4, 50]", "1025");
+    let refused = parse("a.toml", &text, &[]).expect_err("too many").to_string();
+    assert!(refused.contains("write nodes of at most 1024"), "{refused}");
+}
+
+#[test]
+fn the_ledger_tells_when_whom_a_block_reached() {
+    let options = "[approach.ledger]\ninterval = \"2s\"\ntransactions = \"10s\"\n";
+    let point = &run(&read("ledger", options), 2)[0];
+    let [transactions, held, rounds] = &point.figures[..] else { panic!("{:?}", point.figures) };
+    assert!(rounds.get("super", "rounds").unwrap() > 9.0);
+    assert!(transactions.get("all", "committed-share").unwrap() > 0.7, "{transactions:?}");
+    assert!(transactions.get("all", "seen-p50") >= transactions.get("all", "commit-p50"));
+    for subject in ["full", "light", "mobile"] {
+        assert!(held.get(subject, "held").unwrap() > 0.85, "{held:?}");
+        let [p50, p99] = ["since-commit-p50", "since-proposal-p99"].map(|name| held.get(subject, name).unwrap());
+        assert!(p50 > 0.02 && p50 < p99 && p99 < 2.0, "{p50} {p99}");
     }
 }

@@ -89,6 +89,16 @@ impl Population {
         start..self.ends[index]
     }
 
+    /// The nodes of `node_type` and earlier types; later types have none.
+    ///
+    /// # Panics
+    /// If there is none at all.
+    pub fn up_to(&self, node_type: NodeType) -> Population {
+        let last = self.range(node_type).end;
+        assert!(last > 0, "a population has at least one node");
+        Population { ends: self.ends.map(|end| end.min(last)) }
+    }
+
     /// The type of node `id`; ids beyond the population count as the last type.
     pub fn type_of(&self, id: NodeId) -> NodeType {
         let index = usize::from(id >= self.ends[0]) + usize::from(id >= self.ends[1]) + usize::from(id >= self.ends[2]);
@@ -161,8 +171,11 @@ impl Nodes {
     }
 
     /// Those of these nodes that are of `node_type` or an earlier type; they come first, so they stand at the same index.
+    ///
+    /// # Panics
+    /// As [`Population::up_to`].
     pub fn up_to(&self, node_type: NodeType) -> Nodes {
-        Nodes { len: self.end_of(node_type), ..*self }
+        Nodes { len: self.end_of(node_type), population: self.population.up_to(node_type), ..*self }
     }
 
     /// The first index whose node is of a later type than `node_type`.

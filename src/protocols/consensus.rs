@@ -38,7 +38,8 @@
 //! messages are taken for [`HEIGHTS_AHEAD`] heights and [`VIEWS_AHEAD`] views, four blocks of each height are kept before
 //! it is committed, and the last [`HISTORY_MAX`] blocks after that.
 //!
-//! Replicas are the super nodes of the population; other nodes take no part and no memory. As a layer below another
+//! Replicas are the super nodes of the population, or all full nodes where there are no others; nodes of other types take
+//! no part and no memory. As a layer below another
 //! protocol, it is driven by [`Consensus::start`], [`Consensus::receive`] and [`Consensus::fire`]; after each,
 //! [`ConsensusState::poll`] says what it asks for.
 
@@ -93,7 +94,8 @@ pub struct ConsensusOptions {
     /// From the moment at which a block may be proposed until replicas give its leader up.
     pub timeout: SimSpan,
     /// What a message takes to handle, by kind, in the order of [`MessageKind::ALL`].
-    pub processing: [SimSpan; KINDS],
+    // A literal, because closures that capture this field stop rustc 1.95 if it is a constant.
+    pub processing: [SimSpan; 7],
     /// Blocks are padded to this many bytes.
     pub block: u32,
     /// The last height; none if `None`.
@@ -230,23 +232,27 @@ enum Refusal {
 #[derive(Debug)]
 pub struct Consensus {
     options: ConsensusOptions,
+    /// The type of the replicas, of which the first node is one.
+    tier: NodeType,
     replicas: u32,
 }
 
 impl Consensus {
-    /// Consensus among the super nodes of `population`.
+    /// Consensus among the super nodes of `population`, or its full nodes if it has no super nodes.
     ///
     /// # Panics
     /// If there are none or more than [`REPLICAS_MAX`], if the first leader or the equivocator is none of them, if the
     /// timeout is less than 8 ns, or if there is one replica and no interval.
     pub fn new(population: Population, options: ConsensusOptions) -> Self {
-        let replicas = population.count(NodeType::SuperNode);
+        let has_supers = population.count(NodeType::SuperNode) > 0;
+        let tier = if has_supers { NodeType::SuperNode } else { NodeType::FullNode };
+        let replicas = population.count(tier);
         assert!((1..=REPLICAS_MAX).contains(&replicas), "{replicas} replicas");
         let named = [Some(options.first), options.equivocator];
         assert!(named.iter().flatten().all(|&node| node < replicas), "{named:?} of {replicas} replicas");
         assert!(options.timeout.as_nanos() >= 8, "a timeout takes time");
         assert!(replicas > 1 || options.interval > SimSpan::ZERO, "a single replica waits for nobody");
-        Consensus { options, replicas }
+        Consensus { options, tier, replicas }
     }
 
     /// How replicas agree.
@@ -451,7 +457,7 @@ impl Protocol for Consensus {
     fn state(&self, nodes: Nodes) -> ConsensusState {
         let ConsensusOptions { first, rotates, .. } = self.options;
         let last = if rotates { (first + self.replicas - 1) % self.replicas } else { first };
-        ConsensusState::new(nodes.end_of(NodeType::SuperNode), last)
+        ConsensusState::new(nodes.end_of(self.tier), last)
     }
 
     fn state_bytes(&self, state: &ConsensusState) -> usize {

@@ -12,6 +12,7 @@ pub mod kademlia;
 pub mod layer;
 pub mod ledger;
 pub mod mobile;
+pub mod recommended;
 #[cfg(test)]
 mod recorder;
 pub mod router;

@@ -32,6 +32,8 @@ pub struct Discovery {
     kademlia: Kademlia,
     parents: usize,
     over: SimSpan,
+    /// The first type of those who look.
+    first: NodeType,
 }
 
 impl Discovery {
@@ -44,7 +46,13 @@ impl Discovery {
         assert!((1..=PARENTS_MAX).contains(&parents) && over > SimSpan::ZERO, "{parents} parents over {over}");
         let members = population.range(NodeType::FullNode).end;
         let kademlia = Kademlia::new(Population::flat(members), options, Bootstrap::Ideal, seed);
-        Discovery { kademlia, parents, over }
+        Discovery { kademlia, parents, over, first: NodeType::LightNode }
+    }
+
+    /// Only mobile nodes look for parents; light nodes take no part and no memory.
+    #[must_use]
+    pub fn for_mobile_nodes(self) -> Self {
+        Discovery { first: NodeType::MobileNode, ..self }
     }
 
     /// Memory that all nodes share, in bytes.
@@ -152,7 +160,8 @@ pub struct DiscoveryState {
     kademlia: KademliaState,
     /// The children of each super and full node, in ascending order.
     children: Vec<Vec<NodeId>>,
-    /// Light and mobile nodes, which come after the others.
+    /// Where those who look begin.
+    first: usize,
     clients: Vec<Client>,
     told: Vec<NodeId>,
     figures: DiscoveryFigures,
@@ -169,7 +178,7 @@ impl DiscoveryState {
         self.children.iter().map(Vec::len)
     }
 
-    /// The parents of each light and mobile node, in the order of the nodes.
+    /// The parents of each node that looks for them, in the order of the nodes.
     pub fn parents(&self) -> impl Iterator<Item = &[NodeId]> {
         self.clients.iter().map(|client| &client.parents[..usize::from(client.confirmed)])
     }
@@ -180,7 +189,7 @@ impl DiscoveryState {
     }
 
     fn client(&mut self, here: Here) -> &mut Client {
-        &mut self.clients[here.index - self.children.len()]
+        &mut self.clients[here.index - self.first]
     }
 }
 
@@ -330,10 +339,15 @@ impl Protocol for Discovery {
 
     fn state(&self, nodes: Nodes) -> DiscoveryState {
         let members = nodes.up_to(NodeType::FullNode);
+        let first = match self.first {
+            NodeType::MobileNode => nodes.end_of(NodeType::LightNode),
+            _ => members.len(),
+        };
         DiscoveryState {
+            first,
             kademlia: self.kademlia.state(members),
             children: vec![Vec::new(); members.len()],
-            clients: std::iter::repeat_with(Client::default).take(nodes.len() - members.len()).collect(),
+            clients: std::iter::repeat_with(Client::default).take(nodes.len() - first).collect(),
             told: Vec::new(),
             figures: DiscoveryFigures::default(),
         }
@@ -356,6 +370,9 @@ impl Protocol for Discovery {
             self.kademlia.handle_start(&mut state.kademlia, here, &mut Layer::new(fx));
             return;
         }
+        if here.node_type < self.first {
+            return;
+        }
         let wait = SimSpan::from_nanos(fx.random().below(self.over.as_nanos()));
         state.client(here).began = fx.now() + wait;
         fx.wake_after(wait, DiscoveryTimer::Look);
@@ -371,7 +388,8 @@ impl Protocol for Discovery {
         fx: &mut impl Effects<Self>,
     ) {
         if !self.is_member(here.id) {
-            let taken = self.take_answer(state, here, from, message, payload, fx);
+            let looks = here.node_type >= self.first;
+            let taken = looks.then(|| self.take_answer(state, here, from, message, payload, fx)).flatten();
             state.figures.rejected += u64::from(taken.is_none());
             return;
         }
@@ -420,6 +438,9 @@ impl Protocol for Discovery {
         if self.is_member(here.id) {
             state.children[here.index] = Vec::new();
             self.kademlia.handle_join(&mut state.kademlia, here, &mut Layer::new(fx));
+            return;
+        }
+        if here.node_type < self.first {
             return;
         }
         let client = state.client(here);

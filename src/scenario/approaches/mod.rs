@@ -2,9 +2,11 @@
 //!
 //! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
 
+mod consensus;
 mod discovery;
 mod dissemination;
 mod kademlia;
+mod ledger;
 mod routing;
 
 use super::build::{Job, Judging};
@@ -15,9 +17,11 @@ use crate::contract::Population;
 use crate::engine::Violation;
 use crate::metrics::PointResult;
 
+pub use consensus::ConsensusSpec;
 pub use discovery::DiscoverySpec;
 pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
+pub use ledger::LedgerSpec;
 pub use routing::RoutingSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
@@ -33,7 +37,8 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 4] = [kademlia::KIND, discovery::KIND, routing::KIND, dissemination::KIND];
+pub(super) const KINDS: [Kind; 6] =
+    [kademlia::KIND, discovery::KIND, routing::KIND, dissemination::KIND, consensus::KIND, ledger::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -54,6 +59,10 @@ pub enum Mechanism {
     Routing(RoutingSpec),
     /// Messages of some nodes come to all.
     Dissemination(DisseminationSpec),
+    /// Nodes agree on blocks.
+    Consensus(ConsensusSpec),
+    /// Transactions go up the tiers, and blocks go down.
+    Ledger(LedgerSpec),
 }
 
 impl Mechanism {
@@ -63,6 +72,8 @@ impl Mechanism {
             Mechanism::Discovery(spec) => spec,
             Mechanism::Routing(spec) => spec,
             Mechanism::Dissemination(spec) => spec,
+            Mechanism::Consensus(spec) => spec,
+            Mechanism::Ledger(spec) => spec,
         }
     }
 
@@ -73,6 +84,8 @@ impl Mechanism {
             Mechanism::Discovery(_) => 1,
             Mechanism::Routing(_) => 2,
             Mechanism::Dissemination(_) => 3,
+            Mechanism::Consensus(_) => 4,
+            Mechanism::Ledger(_) => 5,
         }
     }
 }
