@@ -14,6 +14,7 @@ mod recorder;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
+pub mod sharding;
 pub mod spreading;
 pub mod swim;
 pub mod wire;
