@@ -89,6 +89,16 @@ impl Population {
         start..self.ends[index]
     }
 
+    /// The nodes of `node_type` and earlier types; later types have none.
+    ///
+    /// # Panics
+    /// If there is none at all.
+    pub fn up_to(&self, node_type: NodeType) -> Population {
+        let last = self.range(node_type).end;
+        assert!(last > 0, "a population has at least one node");
+        Population { ends: self.ends.map(|end| end.min(last)) }
+    }
+
     /// The type of node `id`; ids beyond the population count as the last type.
     pub fn type_of(&self, id: NodeId) -> NodeType {
         let index = usize::from(id >= self.ends[0]) + usize::from(id >= self.ends[1]) + usize::from(id >= self.ends[2]);
@@ -160,6 +170,14 @@ impl Nodes {
         Here { id, index, node_type: self.population.type_of(id) }
     }
 
+    /// Those of these nodes that are of `node_type` or an earlier type; they come first, so they stand at the same index.
+    ///
+    /// # Panics
+    /// As [`Population::up_to`].
+    pub fn up_to(&self, node_type: NodeType) -> Nodes {
+        Nodes { len: self.end_of(node_type), population: self.population.up_to(node_type), ..*self }
+    }
+
     /// The first index whose node is of a later type than `node_type`.
     pub fn end_of(&self, node_type: NodeType) -> usize {
         let end = self.population.range(node_type).end;
@@ -210,6 +228,8 @@ mod tests {
                     let later = |here: &Here| here.node_type > node_type;
                     let end = nodes.iter().position(|here| later(&here)).unwrap_or(nodes.len());
                     assert_eq!(nodes.end_of(node_type), end);
+                    let first: Vec<_> = nodes.iter().take(end).collect();
+                    assert_eq!(nodes.up_to(node_type).iter().collect::<Vec<_>>(), first);
                 }
             }
             assert!(seen.iter().all(|&count| count == 1));

@@ -56,7 +56,7 @@ pub trait Protocol: Sync + Sized {
     /// Whether nodes often answer a message with effects: a hint by which a simulator has at hand what effects need.
     const ANSWERS: bool = true;
 
-    /// The names of the message kinds, at least one and at most 64; they name rows of the results.
+    /// The names of the message kinds, at least one and at most 128; they name rows of the results.
     fn kinds(&self) -> &'static [&'static str];
 
     /// The kind of `message`, an index into [`Protocol::kinds`].

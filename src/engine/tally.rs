@@ -6,7 +6,7 @@ use crate::contract::NodeType;
 use crate::metrics::{Count, Flow, LinkDelays, Traffic};
 
 /// Most message kinds of a protocol; a power of two, so that a masked index needs no check.
-pub(super) const KINDS_MAX: usize = 64;
+pub(super) const KINDS_MAX: usize = 128;
 
 const TYPES: usize = NodeType::ALL.len();
 /// Rows of one slice: flows by types, rounded up to a power of two.

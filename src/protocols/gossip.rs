@@ -106,6 +106,12 @@ impl SeenMessages {
         true
     }
 
+    /// Whether the node saw `id`, as far as it remembers. Does not count as seeing it.
+    #[inline(always)]
+    pub fn contains(&self, node_index: usize, id: u64) -> bool {
+        self.sets[self.place(node_index, id)].0.contains(&id)
+    }
+
     /// Forgets all that a node saw.
     pub fn forget(&mut self, node_index: usize) {
         self.sets[node_index * self.sets_per_node..][..self.sets_per_node].fill(Set([0; WAYS]));
@@ -152,6 +158,7 @@ mod tests {
                 known.and_then(|place| set.remove(place));
                 set.push_front(id);
                 set.truncate(WAYS);
+                assert_eq!(seen.contains(node, id), known.is_some());
                 assert_eq!(seen.insert(node, id), known.is_none());
             }
         }

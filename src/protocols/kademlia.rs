@@ -22,6 +22,7 @@
 //! - Buckets are not split further than by distance from the node itself (b = 1), and ids have 256 bits.
 
 mod contacts;
+pub mod discovery;
 mod figures;
 pub mod keys;
 pub mod lookup;

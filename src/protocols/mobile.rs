@@ -185,9 +185,23 @@ impl Mobile {
         fx.send(first.peer, message);
         state.counts.transactions += 1;
         self.activity(state, here, fx.now(), self.bytes_of(&message), 0);
-        if self.options.policy.tells_all() {
+        self.ride(state, here, 1, fx);
+    }
+
+    /// The mobile node `here` has just sent something that this protocol knows nothing of: heartbeats ride on it, if its
+    /// policy has any that do. Public for a protocol that runs this one within it.
+    ///
+    /// # Panics
+    /// If it is not a mobile node.
+    pub fn piggyback(&self, state: &mut MobileState, here: Here, fx: &mut impl Effects<Self>) {
+        self.ride(state, here, 0, fx);
+    }
+
+    /// Sends heartbeats to all parents but the first `skipped`, in the same wake as something else.
+    fn ride(&self, state: &mut MobileState, here: Here, skipped: usize, fx: &mut impl Effects<Self>) {
+        if self.options.policy.tells_all() && self.graph.links(here.id).len() >= skipped {
             let before = state.counts.heartbeats;
-            self.send_heartbeats(state, here, 1, fx);
+            self.send_heartbeats(state, here, skipped, fx);
             state.counts.piggybacked += state.counts.heartbeats - before;
             state.phones[here.index - state.first].sent = fx.now().into();
         }

@@ -2,7 +2,8 @@
 
 use crate::contract::{Column, Effects, Here, NodeId, Nodes, Population, Protocol};
 
-/// Infect-and-die push gossip of one rumour that starts at node 0.
+/// Infect-and-die push gossip of one rumour that starts at node 0: a byte a node, so that a run measures the engine. For
+/// messages with ids, see [`dissemination`](super::dissemination).
 #[derive(Clone, Debug)]
 pub struct PushGossip {
     fanout: u32,

@@ -105,7 +105,9 @@ fn points_per_table(points: &[(&PointResult, &Figures)]) -> usize {
     let unit = longest(&mut rows().map(|row| row.unit.len()));
     let label = longest(&mut points.iter().map(|(point, _)| point.approach.len())).max(NUMBER_WIDTH);
     let documented = NUMBER_WIDTH + GAP;
-    (WIDTH.saturating_sub(name + GAP + unit + documented) / (label + GAP)).max(1)
+    let most = (WIDTH.saturating_sub(name + GAP + unit + documented) / (label + GAP)).max(1);
+    // As many tables as that takes, all about as wide.
+    points.len().div_ceil(points.len().div_ceil(most))
 }
 
 fn name_of(figure: &Figure) -> String {

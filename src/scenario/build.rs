@@ -209,7 +209,7 @@ fn random_graph(
 }
 
 /// How a share `nearby` of the links is chosen, where nodes stand in regions.
-fn clustering(latency: &LatencySpec, seed: u64, nearby: Option<f64>) -> Option<Clustering> {
+pub(super) fn clustering(latency: &LatencySpec, seed: u64, nearby: Option<f64>) -> Option<Clustering> {
     let LatencySpec::Regions { table, shares, .. } = latency else { return None };
     Some(Clustering::new(Placement::new(shares, seed), nearby?, |from, to| table.one_way(from, to)))
 }

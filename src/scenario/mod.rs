@@ -36,7 +36,9 @@ use crate::engine::regions::RegionTable;
 use crate::engine::{Capacity, Jitter};
 use crate::protocols::swim::SwimTiming;
 
-pub use approaches::{KademliaSpec, Mechanism};
+pub use approaches::{
+    ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, RoutingSpec,
+};
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;

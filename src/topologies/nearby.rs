@@ -33,6 +33,13 @@ impl Clustering {
         Clustering { order: order.collect(), placement, nearby }
     }
 
+    /// How near the region of `other` is to that of `node`: 0 if it is the same, 1 for the nearest other, and so on.
+    pub fn rank(&self, node: NodeId, other: NodeId) -> usize {
+        let (from, to) = (self.placement.region_of(node), self.placement.region_of(other));
+        let place = self.order[from].iter().position(|&region| usize::from(region) == to);
+        place.expect("the order holds all regions")
+    }
+
     /// How many of `count` links are chosen nearby.
     pub fn near_of(&self, count: u32) -> u32 {
         (f64::from(count) * self.nearby).round() as u32
@@ -170,6 +177,22 @@ impl Tier {
         match clustering {
             Some(clustering) => Tier::Nearby(Neighbourhood::new(clustering, range)),
             None => Tier::Uniform(range),
+        }
+    }
+
+    /// The numbers of its nodes.
+    pub fn range(&self) -> Range<NodeId> {
+        match self {
+            Tier::Uniform(range) => range.clone(),
+            Tier::Nearby(neighbourhood) => neighbourhood.tier.clone(),
+        }
+    }
+
+    /// Memory held, in bytes.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Tier::Uniform(_) => 0,
+            Tier::Nearby(neighbourhood) => neighbourhood.bytes(),
         }
     }
 

@@ -3,8 +3,9 @@
 use qnetsim::contract::{Population, SimSpan, SimTime};
 use qnetsim::engine::{Latency, NetworkModel, Settings, Simulation};
 use qnetsim::metrics::Flow;
-use qnetsim::protocols::rumour::PushGossip;
+use qnetsim::protocols::dissemination::Spread;
 
+use crate::dissemination::{dissemination, figures, one_message};
 use crate::sample::Sample;
 
 const NODES: u32 = 1_000_000;
@@ -14,12 +15,13 @@ fn missed(fanout: u32, seeds: u64) -> Sample {
     let network = NetworkModel::new(Latency::Constant(SimSpan::from_millis(50)), 0.0);
     let missed = |seed| {
         let settings = Settings::new(Population::flat(NODES), seed, SimTime::MAX);
-        let outcome = Simulation::new(&PushGossip::new(fanout), &network, settings).run().expect("nothing is lost");
-        let reached: usize = outcome.states.iter().map(|(_, state)| state.reached()).sum();
-        let duplicates: u64 = outcome.states.iter().map(|(_, state)| state.duplicates).sum();
+        let protocol = dissemination(NODES, one_message(Spread::Push { fanout }), seed);
+        let outcome = Simulation::new(&protocol, &network, settings).run().expect("nothing is lost");
+        let figures = figures(&outcome);
+        let reached = figures.deliveries();
         let received = outcome.slices[0].total(Flow::Received).messages;
-        assert_eq!(received, u64::from(fanout) * reached as u64, "whoever is reached sends once");
-        assert_eq!(duplicates, received - (reached as u64 - 1), "87.5 % of them at fanout 8");
+        assert_eq!(received, u64::from(fanout) * reached, "whoever is reached sends once");
+        assert_eq!(figures.duplicates, received - (reached - 1), "87.5 % of them at fanout 8");
         f64::from(NODES) - reached as f64
     };
     Sample((1..=seeds).map(missed).collect())

@@ -1,6 +1,8 @@
 //! Results that are not ours, and whether the simulator arrives at them. Every test names its source.
 
 mod churn;
+mod consensus;
+mod dissemination;
 mod distributions;
 #[path = "../idle/mod.rs"]
 mod idle;

@@ -80,6 +80,10 @@ impl Kademlia {
 
     /// Takes in that `from` lives. Returns false if it is no contact because its bucket is full.
     pub(super) fn see(&self, state: &mut KademliaState, here: Here, from: NodeId) -> bool {
+        if from >= self.nodes() {
+            // It only asks, and is no node of the network.
+            return true;
+        }
         let node = &mut state.nodes[here.index];
         let bucket = bucket_of(self.keys.head(here.id), self.keys.head(from));
         if !node.checks.is_empty() {

@@ -115,6 +115,12 @@ impl KademliaState {
         }
     }
 
+    /// How many nodes these are.
+    #[allow(clippy::len_without_is_empty, reason = "a partition has nodes")]
+    pub fn len(&self) -> usize {
+        self.nodes.len()
+    }
+
     /// The contacts of the node at `index`.
     pub fn table(&self, index: usize) -> &Table {
         &self.nodes[index].table

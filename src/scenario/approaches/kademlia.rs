@@ -11,10 +11,10 @@ use crate::engine::{Outcome, Violation};
 use crate::metrics::{Curve, Figures, PointResult, Spread};
 use crate::protocols::kademlia::lookup::Purpose;
 use crate::protocols::kademlia::wire::VALUE_LEN_MAX;
-use crate::protocols::kademlia::{Bootstrap, Kademlia, KademliaFigures, KademliaOptions, Publishing};
+use crate::protocols::kademlia::{Bootstrap, Kademlia, KademliaFigures, KademliaOptions, KademliaState, Publishing};
 
 /// Spans of minutes to days; a timeout may be short.
-const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
+pub(super) const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
 const TIMEOUT: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(3_600)];
 const VALUES_MAX: u32 = 10_000_000;
 /// Sizes of buckets in one scenario.
@@ -54,17 +54,14 @@ pub struct KademliaSpec {
 }
 
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
-    let paper = KademliaOptions::PAPER;
+    let network = network(reader, own);
     let mut count = |key, default, min, max| {
         reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max)).value
     };
-    let alpha = count("alpha", u32::from(paper.alpha), 1, 16);
     let (values, kept_max) = (count("values", 0, 0, VALUES_MAX), count("kept_max", 1_000, 1, 65_535));
     let size = reader.field(own, "value_size", 100, |reader, value| reader.size(value, 1, VALUE_LEN_MAX as u32)).value;
     let sizes_of_buckets = sizes_of_buckets(reader, own);
     let mut time = |key, default, range| span(reader, own, key, default, range);
-    let timeout = time("timeout", paper.timeout, TIMEOUT);
-    let refresh = time("refresh", paper.refresh.unwrap_or(INTERVAL[1]), INTERVAL);
     let lookups = time("lookups", SimSpan::from_secs(60), INTERVAL);
     let join_over = time("join_over", SimSpan::from_secs(60), INTERVAL);
     let publish_over = time("publish_over", SimSpan::from_secs(10), INTERVAL);
@@ -86,25 +83,25 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         kept_max,
     };
     let options = KademliaOptions {
-        k: paper.k,
-        alpha: alpha? as u8,
-        timeout: timeout.value?,
-        refresh: Some(refresh.value?),
         lookups: Some(lookups.value?),
         values: (publishing.values > 0).then_some(publishing),
-        records_max: 0,
+        ..network?
     };
-    let sizes = sizes_of_buckets?;
-    let variant = |&k: &u8| {
-        let suffix = if sizes.len() > 1 { format!(" k {k}") } else { String::new() };
-        let options = KademliaOptions { k, ..options };
-        Variant { suffix, mechanism: Mechanism::Kademlia(KademliaSpec { options, bootstrap }) }
-    };
-    Some(sizes.iter().map(variant).collect())
+    let with = |k| Mechanism::Kademlia(KademliaSpec { options: KademliaOptions { k, ..options }, bootstrap });
+    Some(variants(&sizes_of_buckets?, with))
+}
+
+/// What every network of Kademlia has: alpha, the timeout and the refresh; k is the paper's, and nodes look for nothing.
+pub(super) fn network(reader: &mut Reader, own: &Section<'_>) -> Option<KademliaOptions> {
+    let paper = KademliaOptions::PAPER;
+    let alpha = reader.field(own, "alpha", u32::from(paper.alpha), |reader, value| reader.count_u32(value, 1, 16));
+    let timeout = span(reader, own, "timeout", paper.timeout, TIMEOUT);
+    let refresh = span(reader, own, "refresh", paper.refresh.unwrap_or(INTERVAL[1]), INTERVAL);
+    Some(KademliaOptions { alpha: alpha.value? as u8, timeout: timeout.value?, refresh: Some(refresh.value?), ..paper })
 }
 
 /// The sizes of buckets, one or a list; none twice.
-fn sizes_of_buckets(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<u8>> {
+pub(super) fn sizes_of_buckets(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<u8>> {
     let Some(entry) = own.get("k") else { return Some(vec![KademliaOptions::PAPER.k]) };
     let mut sizes = Vec::new();
     for value in reader.items(&entry.value, "sizes of buckets", SIZES_MAX) {
@@ -122,6 +119,15 @@ fn sizes_of_buckets(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<u8>> {
     Some(sizes).filter(|sizes| !sizes.is_empty())
 }
 
+/// A network with buckets of each of `sizes`.
+pub(super) fn variants(sizes: &[u8], with: impl Fn(u8) -> Mechanism) -> Vec<Variant> {
+    let variant = |&k: &u8| {
+        let suffix = if sizes.len() > 1 { format!(" k {k}") } else { String::new() };
+        Variant { suffix, mechanism: with(k) }
+    };
+    sizes.iter().map(variant).collect()
+}
+
 impl KademliaSpec {
     /// Contacts of a node, about: the k nearest, and k of each distance beyond that holds more than k nodes. Computed
     /// tables have between 0.8 and 1.0 times k more than k times log2(n / k).
@@ -132,7 +138,7 @@ impl KademliaSpec {
 
     /// Requests of a lookup, about: those that found the closest node, and the k closest. The published 24.6 requests of
     /// 100,000 nodes with k = 20 are 21.5 here plus what alpha wastes on the way.
-    fn requests(&self, nodes: f64) -> f64 {
+    pub(super) fn requests(&self, nodes: f64) -> f64 {
         let k = f64::from(self.options.k);
         k + libm::log2(nodes.max(2.0)) / libm::log2(k + 2.0) + f64::from(self.options.alpha)
     }
@@ -162,23 +168,7 @@ impl Spec for KademliaSpec {
     }
 
     fn memory(&self, _: &Scenario, point: &Point) -> u64 {
-        /// Two cache lines, the id that all share, and the share of the order of ids; tables grow by a quarter.
-        const NODE_BYTES: f64 = 128.0 + 36.0;
-        const CONTACT_BYTES: f64 = 5.0;
-        /// A lookup is kept until its last answer, with the candidates of which it keeps up to three times k.
-        const CANDIDATE_BYTES: f64 = 16.0 * 3.0;
-        let nodes = Self::nodes(point);
-        let k = f64::from(self.options.k);
-        let lookups = (rate(self.options.lookups) + rate(self.options.values.and_then(|values| values.lookups)))
-            * self.options.timeout.as_secs_f64()
-            + 1.0;
-        let values = self.options.values.map_or(0.0, |values| {
-            // Each stands at k nodes, with its key and its place in their lists.
-            f64::from(values.values) * k * (f64::from(values.len) + 64.0)
-        });
-        let answers = self.messages_per_second_of(nodes) / 2.0 * 0.2 * (k * 36.0);
-        let busy = lookups.min(8.0) * k * CANDIDATE_BYTES;
-        (nodes * (NODE_BYTES + self.contacts(nodes) * CONTACT_BYTES + busy) + values + answers) as u64
+        self.memory_of(Self::nodes(point))
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {
@@ -190,15 +180,34 @@ impl Spec for KademliaSpec {
         let kademlia = Kademlia::new(population, self.options, self.bootstrap, seed);
         let kademlia = kademlia.counted_from(job.settings.measured.start);
         job.run_with("kademlia", &kademlia, kademlia.bytes(), |outcome| Found {
-            figures: vec![lookups(outcome, job.point), tables(outcome)],
+            figures: vec![lookups(outcome, job.point), tables(outcome.states.iter().map(|(_, state)| state))],
             ..Found::default()
         })
     }
 }
 
 impl KademliaSpec {
+    /// Memory that `nodes` nodes take, in bytes.
+    pub(super) fn memory_of(&self, nodes: f64) -> u64 {
+        /// Two cache lines, the id that all share, and the share of the order of ids; tables grow by a quarter.
+        const NODE_BYTES: f64 = 128.0 + 36.0;
+        const CONTACT_BYTES: f64 = 5.0;
+        /// A lookup is kept until its last answer, with the candidates of which it keeps up to three times k.
+        const CANDIDATE_BYTES: f64 = 16.0 * 3.0;
+        let k = f64::from(self.options.k);
+        let lookups = (rate(self.options.lookups) + rate(self.options.values.and_then(|values| values.lookups)))
+            * self.options.timeout.as_secs_f64();
+        let values = self.options.values.map_or(0.0, |values| {
+            // Each stands at k nodes, with its key and its place in their lists.
+            f64::from(values.values) * k * (f64::from(values.len) + 64.0)
+        });
+        let answers = self.messages_per_second_of(nodes) / 2.0 * 0.2 * (k * 36.0);
+        let busy = lookups.min(8.0) * k * CANDIDATE_BYTES;
+        (nodes * (NODE_BYTES + self.contacts(nodes) * CONTACT_BYTES + busy) + values + answers) as u64
+    }
+
     /// Requests and answers of all nodes together.
-    fn messages_per_second_of(&self, nodes: f64) -> f64 {
+    pub(super) fn messages_per_second_of(&self, nodes: f64) -> f64 {
         let KademliaOptions { refresh, lookups, values, .. } = self.options;
         let buckets = libm::log2(nodes.max(2.0));
         let of_values = values.map_or(0.0, |values| {
@@ -242,7 +251,7 @@ fn lookups(outcome: &Outcome<Kademlia>, point: &Point) -> Figures {
     let requests = |purpose| all.lookups(purpose).requests.sum();
     let maintenance = requests(Purpose::Join) + requests(Purpose::Refresh);
     let node_hours = f64::from(point.population.total()) * point.measure.as_secs_f64() / 3_600.0;
-    figures.add("all", "maintenance-requests-per-node-hour", "1/h", maintenance as f64 / node_hours);
+    figures.add("all", "maintenance-per-node", "1/h", maintenance as f64 / node_hours);
     figures.add("all", "contacts-checked", "1", all.checks as f64);
     figures.add("all", "contacts-evicted", "1", all.evicted as f64);
     figures.add("all", "contacts-failed", "1", all.failed as f64);
@@ -253,10 +262,9 @@ fn lookups(outcome: &Outcome<Kademlia>, point: &Point) -> Figures {
 }
 
 /// How large the tables of the nodes are that have found their place, when the run ends.
-fn tables(outcome: &Outcome<Kademlia>) -> Figures {
-    let of_states = outcome.states.iter().flat_map(|(nodes, state)| {
-        (0..nodes.len()).filter(|&index| state.has_joined(index)).map(|index| state.table(index))
-    });
+pub(super) fn tables<'a>(states: impl Iterator<Item = &'a KademliaState>) -> Figures {
+    let of_states = states
+        .flat_map(|state| (0..state.len()).filter(|&index| state.has_joined(index)).map(|index| state.table(index)));
     let (mut entries, mut bytes): (Vec<_>, Vec<_>) =
         of_states.map(|table| (table.contacts().len() as u64, table.bytes() as u64)).unzip();
     let mut figures = Figures::new("routing tables");

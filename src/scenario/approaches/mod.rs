@@ -2,7 +2,12 @@
 //!
 //! A new one is a file here, a row of [`KINDS`] and a variant of [`Mechanism`].
 
+mod consensus;
+mod discovery;
+mod dissemination;
 mod kademlia;
+mod ledger;
+mod routing;
 
 use super::build::{Job, Judging};
 use super::problem::Place;
@@ -12,7 +17,12 @@ use crate::contract::Population;
 use crate::engine::Violation;
 use crate::metrics::PointResult;
 
+pub use consensus::ConsensusSpec;
+pub use discovery::DiscoverySpec;
+pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
+pub use ledger::LedgerSpec;
+pub use routing::RoutingSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
 pub(super) struct Kind {
@@ -27,7 +37,8 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 1] = [kademlia::KIND];
+pub(super) const KINDS: [Kind; 6] =
+    [kademlia::KIND, discovery::KIND, routing::KIND, dissemination::KIND, consensus::KIND, ledger::KIND];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -42,12 +53,27 @@ pub(super) struct Variant {
 pub enum Mechanism {
     /// Nodes find each other, and values, by the exclusive or of ids.
     Kademlia(KademliaSpec),
+    /// Light and mobile nodes find their parents through the Kademlia network of the others.
+    Discovery(DiscoverySpec),
+    /// Nodes attach to parents, replace those that die, and send messages to each other by way of them.
+    Routing(RoutingSpec),
+    /// Messages of some nodes come to all.
+    Dissemination(DisseminationSpec),
+    /// Nodes agree on blocks.
+    Consensus(ConsensusSpec),
+    /// Transactions go up the tiers, and blocks go down.
+    Ledger(LedgerSpec),
 }
 
 impl Mechanism {
     pub(super) fn spec(&self) -> &dyn Spec {
         match self {
             Mechanism::Kademlia(spec) => spec,
+            Mechanism::Discovery(spec) => spec,
+            Mechanism::Routing(spec) => spec,
+            Mechanism::Dissemination(spec) => spec,
+            Mechanism::Consensus(spec) => spec,
+            Mechanism::Ledger(spec) => spec,
         }
     }
 
@@ -55,6 +81,11 @@ impl Mechanism {
     pub(super) fn kind(&self) -> usize {
         match self {
             Mechanism::Kademlia(_) => 0,
+            Mechanism::Discovery(_) => 1,
+            Mechanism::Routing(_) => 2,
+            Mechanism::Dissemination(_) => 3,
+            Mechanism::Consensus(_) => 4,
+            Mechanism::Ledger(_) => 5,
         }
     }
 }

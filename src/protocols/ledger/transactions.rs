@@ -1,0 +1,143 @@
+//! Transactions as they are carried: who submitted which and when. A list of them is a run of records.
+
+use crate::contract::{NodeId, SimTime};
+
+/// Length of the record of a transaction, in bytes: the submitter (4), its number (2), the time of submission (8,
+/// nanoseconds), little endian. What else a transaction holds is padding, which is not carried in memory.
+pub const RECORD_LEN: usize = 14;
+
+/// A transaction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Transaction {
+    /// Who submitted it.
+    pub submitter: NodeId,
+    /// Which of its transactions, modulo 2^16.
+    pub number: u16,
+    /// When it was submitted first.
+    pub submitted: SimTime,
+}
+
+impl Transaction {
+    /// By which transactions are told apart: they are the same only if submitter and number are.
+    #[inline]
+    pub(super) fn key(&self) -> u64 {
+        u64::from(self.submitter) << 16 | u64::from(self.number)
+    }
+
+    pub(super) fn encode(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.submitter.to_le_bytes());
+        out.extend_from_slice(&self.number.to_le_bytes());
+        out.extend_from_slice(&self.submitted.as_nanos().to_le_bytes());
+    }
+
+    fn decode(record: &[u8; RECORD_LEN]) -> Self {
+        let [a, b, c, d, e, f, time @ ..] = *record;
+        Transaction {
+            submitter: u32::from_le_bytes([a, b, c, d]),
+            number: u16::from_le_bytes([e, f]),
+            submitted: SimTime::from_nanos(u64::from_le_bytes(time)),
+        }
+    }
+}
+
+/// A list of transactions as it is carried, in the order of [`Transaction::key`], each once.
+#[derive(Clone, Copy, Debug)]
+pub struct Transactions<'a> {
+    records: &'a [[u8; RECORD_LEN]],
+}
+
+impl<'a> Transactions<'a> {
+    /// The list in `bytes`; `None` if they are not records in order, if one was submitted after `now` or by a node beyond
+    /// the first `nodes`, or if there are more than `most`.
+    pub fn decode(bytes: &'a [u8], nodes: NodeId, now: SimTime, most: usize) -> Option<Self> {
+        let (records, rest) = bytes.as_chunks::<RECORD_LEN>();
+        let list = Transactions { records };
+        let is_possible = |transaction: Transaction| transaction.submitter < nodes && transaction.submitted <= now;
+        let is_valid = rest.is_empty()
+            && records.len() <= most
+            && list.iter().is_sorted_by(|one, other| one.key() < other.key())
+            && list.iter().all(is_possible);
+        is_valid.then_some(list)
+    }
+
+    /// The list in `bytes`, which have been looked at before; what is no record is left out.
+    pub(super) fn known(bytes: &'a [u8]) -> Self {
+        Transactions { records: bytes.as_chunks().0 }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.records.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.records.is_empty()
+    }
+
+    /// All of them, in order.
+    pub fn iter(&self) -> impl Iterator<Item = Transaction> + use<'a> {
+        self.records.iter().map(Transaction::decode)
+    }
+
+    /// Whether that with `key` is one of them.
+    pub(super) fn contains(&self, key: u64) -> bool {
+        self.records.binary_search_by_key(&key, |record| Transaction::decode(record).key()).is_ok()
+    }
+}
+
+/// Sorts `list`, drops what is in it twice, and appends it to `out`.
+pub(super) fn encode_all(list: &mut Vec<Transaction>, out: &mut Vec<u8>) {
+    list.sort_unstable();
+    list.dedup_by_key(|transaction| transaction.key());
+    list.iter().for_each(|transaction| transaction.encode(out));
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn transaction(submitter: NodeId, number: u16, submitted: u64) -> Transaction {
+        Transaction { submitter, number, submitted: SimTime::from_nanos(submitted) }
+    }
+
+    proptest! {
+        #[test]
+        fn lists_survive_a_round_trip(list in prop::collection::vec((0u32..50, 0u16..9, 0u64..100), 0..60)) {
+            let mut list: Vec<_> = list.into_iter().map(|(a, b, c)| transaction(a, b, c)).collect();
+            let mut bytes = Vec::new();
+            encode_all(&mut list, &mut bytes);
+            let decoded = Transactions::decode(&bytes, 50, SimTime::from_nanos(99), 60).expect("it is in order");
+            prop_assert!(decoded.iter().eq(list.iter().copied()));
+            prop_assert!(list.iter().all(|transaction| decoded.contains(transaction.key())));
+            prop_assert!(!decoded.contains(transaction(50, 0, 0).key()));
+            prop_assert_eq!(decoded.len() * RECORD_LEN, bytes.len());
+        }
+
+        #[test]
+        fn any_bytes_are_a_list_or_not(bytes in prop::collection::vec(any::<u8>(), 0..60)) {
+            if let Some(list) = Transactions::decode(&bytes, NodeId::MAX, SimTime::MAX, 100) {
+                let mut again = Vec::new();
+                list.iter().for_each(|transaction| transaction.encode(&mut again));
+                prop_assert_eq!(again, bytes);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_a_list_is_refused() {
+        let bytes = |list: &[Transaction]| {
+            let mut bytes = Vec::new();
+            list.iter().for_each(|transaction| transaction.encode(&mut bytes));
+            bytes
+        };
+        let decode = |bytes: &[u8]| Transactions::decode(bytes, 10, SimTime::from_nanos(7), 2).is_some();
+        let good = [transaction(3, 1, 7), transaction(9, 0, 1)];
+        assert!(decode(&bytes(&good)) && decode(&[]));
+        assert!(!decode(&bytes(&[good[1], good[0]])) && !decode(&bytes(&[good[0], good[0]])), "order");
+        assert!(!decode(&bytes(&[transaction(10, 0, 0)])) && !decode(&bytes(&[transaction(0, 0, 8)])));
+        assert!(!decode(&bytes(&good)[1..]) && !decode(&bytes(&[good[0], good[1], transaction(9, 1, 1)])));
+    }
+}

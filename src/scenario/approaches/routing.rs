@@ -1,0 +1,405 @@
+//! The approach `routing`: nodes attach to parents, replace those that die, and send messages by way of them.
+
+use super::super::build::{Found, Job, clustering};
+use super::super::options::span;
+use super::super::problem::{Draft, Place};
+use super::super::reader::{Reader, Section};
+use super::super::tree::Value;
+use super::super::{Point, Scenario};
+use super::{Kind, Mechanism, Spec, Variant};
+use crate::contract::{NodeId, NodeType, Population, SimSpan, SimTime, Spans};
+use crate::engine::{Outcome, Violation};
+use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Spread, Turn};
+use crate::protocols::adaptive::AdaptiveHeartbeat;
+use crate::protocols::router::candidates::{CANDIDATES_MAX, DrawnCandidates};
+use crate::protocols::router::homes::HOMES_MAX;
+use crate::protocols::router::wire::{self, CONTENT_LEN_MAX};
+use crate::protocols::router::{
+    ATTEMPTS_MAX, Cause, HierarchicalRouter, LOAD_SLOTS_MAX, Messages, PARENTS_MAX, Rebalancing, RouterFigures,
+    RouterOptions, UNDER_WAY_MAX,
+};
+
+/// Spans between messages; spans until something is repeated.
+const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
+const REPEAT: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(3_600)];
+/// What is sent as often as it may be is answered within a minute, or given up.
+const ANSWER: [SimSpan; 2] =
+    [SimSpan::from_millis(10), SimSpan::from_nanos(UNDER_WAY_MAX.as_nanos() / ATTEMPTS_MAX as u64)];
+
+pub(super) const KIND: Kind = Kind {
+    name: "routing",
+    keys: &[
+        "warmup",
+        "measure",
+        "parents",
+        "super_parents",
+        "candidates",
+        "missed",
+        "repeat",
+        "locations",
+        "homes",
+        "rebalancing",
+        "high_percent",
+        "moves_max",
+        "messages",
+        "message_size",
+        "answer",
+        "attempts",
+    ],
+    is_tiered: true,
+    read,
+};
+
+/// How nodes are attached, and what they send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RoutingSpec {
+    /// Full parents of a light or mobile node, 1 to 5.
+    pub parents: u8,
+    /// Super parents of a full node, 1 to 5.
+    pub super_parents: u8,
+    /// Candidates that a node draws at a time, 1 to 64.
+    pub candidates: u32,
+    /// Missing acknowledgements after which a parent is dead, 1 to 100.
+    pub missed: u8,
+    /// Time after which what was not acknowledged is sent again, 10 ms to an hour.
+    pub repeat: SimSpan,
+    /// Parents by which a node can be found, 1 or 2.
+    pub locations: u8,
+    /// Super nodes that keep the location of a node, 1 to 3.
+    pub homes: u8,
+    /// How children are moved; not at all if `None`. From 100 to 1000 per cent, and 1 to 65 535 children at a time.
+    pub rebalancing: Option<Rebalancing>,
+    /// What light nodes send, from the end of the warm-up on.
+    pub messages: Messages,
+}
+
+fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
+    let ways = several(reader, own, "rebalancing", true, 2, Reader::boolean);
+    let numbers =
+        several(reader, own, "parents", 4, PARENTS_MAX, |reader, value| reader.count_u32(value, 1, PARENTS_MAX as u32));
+    let mut count = |key, default, min, max| {
+        reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max)).value
+    };
+    let most = PARENTS_MAX as u32;
+    let super_parents = count("super_parents", 3, 1, most);
+    let candidates = count("candidates", 8, 1, CANDIDATES_MAX as u32);
+    let missed = count("missed", 3, 1, 100);
+    let (locations, homes) = (count("locations", 2, 1, 2), count("homes", 1, 1, u32::from(HOMES_MAX)));
+    let (high, moves) = (count("high_percent", 110, 100, 1_000), count("moves_max", 16, 1, 65_535));
+    let attempts = count("attempts", 4, 1, u32::from(ATTEMPTS_MAX));
+    let size =
+        reader.field(own, "message_size", 200, |reader, value| reader.size(value, 1, CONTENT_LEN_MAX as u32)).value;
+    let mut time = |key, default, range| span(reader, own, key, default, range).value;
+    let repeat = time("repeat", SimSpan::from_secs(5), REPEAT);
+    let interval = time("messages", SimSpan::from_secs(300), INTERVAL);
+    let answer = time("answer", SimSpan::from_secs(2), ANSWER);
+    let messages = Messages {
+        interval: interval?,
+        len: size? as u16,
+        from: SimSpan::ZERO,
+        answer: answer?,
+        attempts: attempts? as u8,
+    };
+    let spec = RoutingSpec {
+        parents: 0,
+        super_parents: super_parents? as u8,
+        candidates: candidates?,
+        missed: missed? as u8,
+        repeat: repeat?,
+        locations: locations? as u8,
+        homes: homes? as u8,
+        rebalancing: None,
+        messages,
+    };
+    let on = Rebalancing { high_percent: high? as u16, moves_max: moves? as u16 };
+    let (numbers, ways) = (numbers?, ways?);
+    let variant = |parents: u32, is_on: bool| {
+        let number = if numbers.len() > 1 { format!(" p {parents}") } else { String::new() };
+        let way = if ways.len() > 1 && is_on { " rebalanced" } else { "" };
+        let rebalancing = is_on.then_some(on);
+        let spec = RoutingSpec { parents: parents as u8, rebalancing, ..spec };
+        Variant { suffix: format!("{number}{way}"), mechanism: Mechanism::Routing(spec) }
+    };
+    let ways = &ways;
+    let pairs = numbers.iter().flat_map(|&number| ways.iter().map(move |&way| (number, way)));
+    Some(pairs.map(|(number, way)| variant(number, way)).collect())
+}
+
+/// One value or a list of up to `most`, none of them twice.
+fn several<T: PartialEq + ToString>(
+    reader: &mut Reader,
+    own: &Section<'_>,
+    key: &str,
+    default: T,
+    most: usize,
+    read: impl Fn(&mut Reader, &Value) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Some(entry) = own.get(key) else { return Some(vec![default]) };
+    let mut values = Vec::new();
+    for item in reader.items(&entry.value, key, most) {
+        let value = read(reader, item)?;
+        if values.contains(&value) {
+            let title = format!("{} stands in the list `{key}` for the second time", value.to_string());
+            reader.report(Draft::new(item.at, title, "remove it"));
+            return None;
+        }
+        values.push(value);
+    }
+    Some(values).filter(|values| !values.is_empty())
+}
+
+impl RoutingSpec {
+    fn options(&self, scenario: &Scenario, point: &Point) -> RouterOptions {
+        let total = point.warmup + point.measure;
+        let shortest = SimSpan::from_nanos(total.as_nanos() / LOAD_SLOTS_MAX as u64 + 1);
+        let rest = RouterOptions::for_population(point.population);
+        let rest = rest.with_parents(point.population, self.parents, self.super_parents);
+        RouterOptions {
+            missed: self.missed,
+            repeat: self.repeat,
+            locations: self.locations,
+            homes: self.homes,
+            locations_max: rest.locations_max.saturating_mul(u32::from(self.homes)),
+            heartbeat: AdaptiveHeartbeat { base_interval: scenario.heartbeat.interval },
+            rebalancing: self.rebalancing,
+            messages: Some(Messages { from: point.warmup, ..self.messages }),
+            sample: Some(scenario.timeline.max(shortest)),
+            ..rest
+        }
+    }
+}
+
+impl Spec for RoutingSpec {
+    fn check(&self, reader: &mut Reader, population: Population, at: Place) {
+        let [supers, fulls] = [NodeType::SuperNode, NodeType::FullNode].map(|tier| population.count(tier));
+        if supers == 0 || fulls == 0 {
+            let title = format!("routing needs super and full nodes, and there are {supers} and {fulls}");
+            reader.report(Draft::new(at, title, "write more of them under [tiers]"));
+        }
+    }
+
+    fn canonical(&self) -> String {
+        let RoutingSpec { parents, super_parents, candidates, missed, repeat, locations, homes, .. } = self;
+        let Messages { interval, len, answer, attempts, .. } = self.messages;
+        let moves = self
+            .rebalancing
+            .map_or("-".to_owned(), |Rebalancing { high_percent, moves_max }| format!("{high_percent} {moves_max}"));
+        format!(
+            "parents {parents} {super_parents} candidates {candidates} missed {missed} {} locations {locations} homes \
+             {homes} rebalancing {moves} messages {} {len} {} {attempts}",
+            repeat.as_nanos(),
+            interval.as_nanos(),
+            answer.as_nanos()
+        )
+    }
+
+    fn memory(&self, scenario: &Scenario, point: &Point) -> u64 {
+        /// What a node below the super nodes remembers, and its timers.
+        const MEMBER_BYTES: u64 = 64 + 3 * 24;
+        // Cells of a table are a third more than its room.
+        const CHILD_BYTES: u64 = 11;
+        const FULL_BYTES: u64 = 16;
+        const LOCATION_BYTES: u64 = 22;
+        let options = self.options(scenario, point);
+        let [supers, fulls] =
+            [NodeType::SuperNode, NodeType::FullNode].map(|tier| u64::from(point.population.count(tier)));
+        let above = u64::from(options.fulls_max) * FULL_BYTES + u64::from(options.locations_max) * LOCATION_BYTES;
+        u64::from(point.population.total()) * MEMBER_BYTES
+            + fulls * u64::from(options.children_max) * CHILD_BYTES
+            + supers * above
+    }
+
+    fn messages_per_second(&self, scenario: &Scenario, point: &Point) -> f64 {
+        let adaptive = AdaptiveHeartbeat { base_interval: scenario.heartbeat.interval };
+        let rate = |tier| f64::from(point.population.count(tier)) / adaptive.calculate_interval(tier).as_secs_f64();
+        let leaves = rate(NodeType::LightNode) + rate(NodeType::MobileNode);
+        let located = f64::from(self.locations) * f64::from(self.homes);
+        let kept = leaves * (2.0 * f64::from(self.parents) + located)
+            + rate(NodeType::FullNode) * 2.0 * f64::from(self.super_parents);
+        // Four hops to the receiver, three back.
+        let lights = f64::from(point.population.count(NodeType::LightNode));
+        kept + 7.0 * lights / self.messages.interval.as_secs_f64()
+    }
+
+    fn chooses_peers(&self) -> bool {
+        true
+    }
+
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+        let (population, seed) = (job.point.population, job.scenario.seed);
+        let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
+        let candidates = DrawnCandidates::new(population, self.candidates, clustering, seed);
+        let options = self.options(job.scenario, job.point);
+        let router = HierarchicalRouter::new(population, options, Box::new(candidates));
+        let end = job.settings.end;
+        let sample = options.sample.unwrap_or(job.scenario.timeline);
+        job.run_with("router", &router, router.bytes(), |outcome| {
+            let away = Away::of(population, &outcome.lives, end);
+            let mut all = RouterFigures::default();
+            let is_up = |node| !away.down.contains(&node);
+            outcome.states.iter().for_each(|(_, state)| all.merge(&state.figures_at(end, is_up)));
+            let figures = vec![
+                attachment(&all, &away, outcome, end),
+                routing(&all, self.messages),
+                children(&all, &away, outcome, sample),
+            ];
+            Found { figures, ..Found::default() }
+        })
+    }
+}
+
+/// Who was away, and for how long.
+struct Away {
+    /// Those who are when the run ends.
+    down: std::collections::BTreeSet<NodeId>,
+    /// Nanoseconds of all nodes of a type together.
+    nanos: [u128; 4],
+}
+
+impl Away {
+    /// `lives` are in the order of time.
+    fn of(population: Population, lives: &[LifeEvent], end: SimTime) -> Self {
+        let mut since = std::collections::BTreeMap::new();
+        let mut nanos = [0; 4];
+        for life in lives {
+            if life.turn != Turn::Joined {
+                since.entry(life.node).or_insert(life.time);
+            } else if let Some(left) = since.remove(&life.node) {
+                nanos[population.type_of(life.node) as usize] += u128::from(life.time.since(left).as_nanos());
+            }
+        }
+        for (&node, &left) in &since {
+            nanos[population.type_of(node) as usize] += u128::from(end.since(left).as_nanos());
+        }
+        Away { down: since.into_keys().collect(), nanos }
+    }
+}
+
+fn millis(span: Option<SimSpan>) -> Option<f64> {
+    span.map(|span| span.as_nanos() as f64 / 1e6)
+}
+
+fn add_quantiles(figures: &mut Figures, subject: &'static str, names: [&'static str; 3], spans: &Spans) {
+    for (name, percent) in names.into_iter().zip([50, 99, 100]) {
+        figures.add(subject, name, "ms", millis(spans.quantile(percent)));
+    }
+}
+
+/// How nodes came by their parents, and how long they were without. Over the whole run.
+fn attachment(all: &RouterFigures, away: &Away, outcome: &Outcome<HierarchicalRouter>, end: SimTime) -> Figures {
+    let mut figures = Figures::new("attachment");
+    let mut attached = [[0u64; 2]; 4];
+    for (nodes, state) in &outcome.states {
+        for here in nodes.iter().filter(|here| !away.down.contains(&here.id)) {
+            let [up, without] = &mut attached[here.node_type as usize];
+            *up += 1;
+            *without += u64::from(state.parents(here.index).is_empty());
+        }
+    }
+    for node_type in [NodeType::FullNode, NodeType::LightNode, NodeType::MobileNode] {
+        let population = outcome.states.first().map_or(0, |(nodes, _)| nodes.population().count(node_type));
+        if population == 0 {
+            continue;
+        }
+        let (subject, of) = (node_type.name(), &all.attach[node_type as usize]);
+        let [up, without] = attached[node_type as usize];
+        let run = u128::from(end.as_nanos()) * u128::from(population);
+        let up_nanos = run.saturating_sub(away.nanos[node_type as usize]);
+        let share = |nanos: u128| (up_nanos > 0).then(|| nanos as f64 / up_nanos as f64);
+        figures.add(subject, "up-at-end", "1", up as f64);
+        figures.add(subject, "orphaned-at-end", "1", without as f64);
+        figures.add(subject, "join-p50", "ms", millis(of.joined.quantile(50)));
+        figures.add(subject, "join-p99", "ms", millis(of.joined.quantile(99)));
+        figures.add(subject, "failovers", "1", of.failovers as f64);
+        figures.add(subject, "dismissed", "1", of.dismissed as f64);
+        figures.add(subject, "requests", "1", of.requests as f64);
+        figures.add(subject, "requests-refused", "1", of.refused as f64);
+        figures.add(subject, "requests-late", "1", of.timeouts as f64);
+        figures.add(subject, "pauses", "1", of.pauses as f64);
+        figures.add(subject, "moved", "1", of.moved as f64);
+        figures.add(subject, "orphaned", "1", of.orphaned.count() as f64);
+        add_quantiles(&mut figures, subject, ["orphaned-p50", "orphaned-p99", "orphaned-max"], &of.orphaned);
+        figures.add(subject, "orphaned-time", "share", share(of.orphaned_nanos));
+        add_quantiles(&mut figures, subject, ["unserved-p50", "unserved-p99", "unserved-max"], &of.unserved);
+        figures.add(subject, "unserved-time", "share", share(of.unserved_nanos));
+    }
+    figures.add("all", "messages-rejected", "1", all.rejected as f64);
+    figures
+}
+
+/// What became of messages between light nodes. Over the whole run; those that are under way at its end have neither
+/// arrived nor failed.
+fn routing(all: &RouterFigures, messages: Messages) -> Figures {
+    let mut figures = Figures::new("routing");
+    let subject = "light";
+    let ended = (all.confirmed + all.failures()) as f64;
+    let share = |count: u64| (ended > 0.0).then(|| count as f64 / ended);
+    figures.add(subject, "sent", "1", all.sent as f64);
+    figures.add(subject, "confirmed", "share", share(all.confirmed));
+    let causes = ["failed-orphaned", "failed-unknown", "failed-stale", "failed-unanswered"];
+    for (name, cause) in causes.into_iter().zip(Cause::ALL) {
+        figures.add(subject, name, "share", share(all.failed[cause as usize]));
+    }
+    figures.add(subject, "aborted", "1", all.aborted as f64);
+    figures.add(subject, "retries-mean", "1", (all.sent > 0).then(|| all.retries as f64 / all.sent as f64));
+    figures.add(subject, "repeated", "1", all.repeated as f64);
+    figures.add(subject, "hops-mean", "1", all.hops.mean());
+    figures.add(subject, "hops-max", "1", all.hops.quantile(100).map(|hops| hops as f64));
+    add_quantiles(&mut figures, subject, ["delay-p50", "delay-p99", "delay-max"], &all.latency);
+    add_quantiles(&mut figures, subject, ["receipt-p50", "receipt-p99", "receipt-max"], &all.round_trip);
+    let head = wire::HEAD_LEN + wire::WAY_LEN + 2;
+    figures.add(subject, "size", "B", (head + usize::from(messages.len)) as f64);
+    let delivered = all.hops.count() as f64;
+    let hops = all.hops.counts().iter().enumerate().filter(|&(_, &count)| count > 0);
+    let points = hops.map(|(hops, &count)| [hops as f64, count as f64 / delivered]).collect();
+    figures.curves.push(Curve { subject, name: "messages-by-hops", units: ["hops", "share"], points });
+    figures
+}
+
+/// How children and locations are spread when the run ends, and children over time.
+fn children(all: &RouterFigures, away: &Away, outcome: &Outcome<HierarchicalRouter>, sample: SimSpan) -> Figures {
+    let mut figures = Figures::new("children");
+    let [mut fulls, mut supers, mut locations] = [const { Vec::new() }; 3];
+    for (nodes, state) in &outcome.states {
+        for here in nodes.iter() {
+            match here.node_type {
+                NodeType::SuperNode => {
+                    supers.push(state.children(here.index).len() as u64);
+                    locations.push(u64::from(state.locations(here.index)));
+                }
+                // Who is down has children only in its memory.
+                NodeType::FullNode if away.down.contains(&here.id) => {}
+                NodeType::FullNode => fulls.push(state.children(here.index).len() as u64),
+                NodeType::LightNode | NodeType::MobileNode => {}
+            }
+        }
+    }
+    let (of_fulls, of_supers) = (Spread::of(&mut fulls), Spread::of(&mut supers));
+    for (subject, spread) in [("full", of_fulls), ("super", of_supers)] {
+        figures.add(subject, "children-mean", "1", spread.map(|spread| spread.mean));
+        if subject == "full" {
+            figures.claimed("QN-16");
+        }
+        figures.add(subject, "children-p99", "1", spread.map(|spread| spread.p99 as f64));
+        figures.add(subject, "children-max", "1", spread.map(|spread| spread.max as f64));
+        let uneven = spread.filter(|spread| spread.mean > 0.0).map(|spread| spread.max as f64 / spread.mean);
+        figures.add(subject, "children-max-to-mean", "1", uneven);
+    }
+    let of_homes = Spread::of(&mut locations);
+    figures.add("super", "locations-mean", "1", of_homes.map(|spread| spread.mean));
+    figures.add("super", "locations-max", "1", of_homes.map(|spread| spread.max as f64));
+    figures.add("super", "locations-refused", "1", all.unregistrable as f64);
+    figures.add("super", "locations-lapsed", "1", all.lapsed as f64);
+    figures.add("super", "digests", "1", all.digests as f64);
+    figures.add("full", "children-expired", "1", all.expired as f64);
+    figures.add("full", "asked-to-move", "1", all.asked_to_move as f64);
+    let slots = || all.loads().iter().enumerate().filter(|(_, loads)| loads.count() > 0);
+    let time = |slot: usize| sample.as_secs_f64() * slot as f64;
+    let curve = |name, points| Curve { subject: "full", name, units: ["s", "1"], points };
+    let mean = slots().filter_map(|(slot, loads)| Some([time(slot), loads.mean()?])).collect();
+    let p99 = slots().filter_map(|(slot, loads)| Some([time(slot), f64::from(loads.quantile(99)?)])).collect();
+    let max = slots().filter_map(|(slot, loads)| Some([time(slot), f64::from(loads.max()?)])).collect();
+    let curves = [("children-mean-over-time", mean), ("children-p99-over-time", p99), ("children-max-over-time", max)];
+    figures.curves.extend(curves.map(|(name, points)| curve(name, points)));
+    figures
+}
