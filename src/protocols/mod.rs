@@ -19,5 +19,6 @@ pub mod router;
 pub mod rumour;
 pub mod sampled;
 pub mod sampler;
+pub mod sharding;
 pub mod swim;
 pub mod wire;
