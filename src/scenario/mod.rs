@@ -37,7 +37,7 @@ use crate::engine::{Capacity, Jitter};
 use crate::protocols::swim::SwimTiming;
 
 pub use approaches::{
-    ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, RoutingSpec,
+    ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, MobileSpec, RoutingSpec,
 };
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};

@@ -7,10 +7,12 @@ mod discovery;
 mod dissemination;
 mod kademlia;
 mod ledger;
+mod mobile;
 mod routing;
+mod sharding;
 
 use super::build::{Job, Judging};
-use super::problem::Place;
+use super::problem::{Draft, Place};
 use super::reader::{Reader, Section};
 use super::{Point, Scenario};
 use crate::contract::{Nodes, Population, Protocol};
@@ -22,7 +24,9 @@ pub use discovery::DiscoverySpec;
 pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
 pub use ledger::LedgerSpec;
+pub use mobile::MobileSpec;
 pub use routing::RoutingSpec;
+pub use sharding::ShardingSpec;
 
 /// A kind of mechanism: what stands in `[approach.<name>]`, besides `warmup` and `measure`.
 pub(super) struct Kind {
@@ -37,8 +41,16 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 6] =
-    [kademlia::KIND, discovery::KIND, routing::KIND, dissemination::KIND, consensus::KIND, ledger::KIND];
+pub(super) const KINDS: [Kind; 8] = [
+    kademlia::KIND,
+    discovery::KIND,
+    routing::KIND,
+    dissemination::KIND,
+    consensus::KIND,
+    ledger::KIND,
+    mobile::KIND,
+    sharding::KIND,
+];
 
 /// One of several ways in which a scenario runs a mechanism.
 #[derive(Clone, Debug)]
@@ -63,6 +75,10 @@ pub enum Mechanism {
     Consensus(ConsensusSpec),
     /// Transactions go up the tiers, and blocks go down.
     Ledger(LedgerSpec),
+    /// Mobile nodes say that they live, and spare their batteries.
+    Mobile(MobileSpec),
+    /// Full nodes keep records, and hand them over.
+    Sharding(ShardingSpec),
 }
 
 impl Mechanism {
@@ -74,6 +90,8 @@ impl Mechanism {
             Mechanism::Dissemination(spec) => spec,
             Mechanism::Consensus(spec) => spec,
             Mechanism::Ledger(spec) => spec,
+            Mechanism::Mobile(spec) => spec,
+            Mechanism::Sharding(spec) => spec,
         }
     }
 
@@ -86,6 +104,8 @@ impl Mechanism {
             Mechanism::Dissemination(_) => 3,
             Mechanism::Consensus(_) => 4,
             Mechanism::Ledger(_) => 5,
+            Mechanism::Mobile(_) => 6,
+            Mechanism::Sharding(_) => 7,
         }
     }
 }
@@ -93,6 +113,27 @@ impl Mechanism {
 /// The nodes and the state of each partition, as figures are taken from them: a protocol may be a layer of another.
 pub(super) fn states_of<P: Protocol>(outcome: &Outcome<P>) -> Vec<(Nodes, &P::State)> {
     outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect()
+/// One of `known` or a list of them, none twice, as places in it; `default` if the key is not there. `what` names one.
+fn choices(
+    reader: &mut Reader,
+    own: &Section<'_>,
+    key: &str,
+    what: &str,
+    known: &[&str],
+    default: &[usize],
+) -> Option<Vec<usize>> {
+    let Some(entry) = own.get(key) else { return Some(default.to_vec()) };
+    let mut chosen = Vec::new();
+    for value in reader.items(&entry.value, key, known.len()) {
+        let place = reader.choice(value, what, known)?;
+        if chosen.contains(&place) {
+            let title = format!("\"{}\" stands in the list for the second time", known[place]);
+            reader.report(Draft::new(value.at, title, "remove it"));
+            return None;
+        }
+        chosen.push(place);
+    }
+    Some(chosen).filter(|chosen| !chosen.is_empty())
 }
 
 /// What the rest of this room asks of a mechanism.
