@@ -85,6 +85,13 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
         ("discovery", "parents = 3"),
         ("discovery", "over = \"7s\""),
         ("discovery", "k = 19"),
+        ("recommended", "full_peers = 7"),
+        ("recommended", "routing = { parents = 2 }"),
+        ("recommended", "ledger = { transactions = \"7s\" }"),
+        ("recommended", "discovery = { parents = 2 }"),
+        ("recommended", "mobile = { policy = \"push\" }"),
+        ("recommended", "dissemination = { every = \"7s\" }"),
+        ("recommended", "sharding = { records = 7 }"),
         ("consensus", "pattern = \"linear\""),
         ("consensus", "rotates = true"),
         ("consensus", "interval = \"7s\""),
@@ -186,6 +193,8 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("dissemination", "contacts = 12", "a mesh of degree 8 between 6 and 12 among 12 contacts is none"),
         ("dissemination", "every = \"100ms\"", "201 messages live at a time"),
         ("discovery", "parents = 9", "write at most 8"),
+        ("recommended", "mobile = { policy = [\"ping\", \"push\"] }", "several ways of `mobile` in one network"),
+        ("recommended", "ledger = { warmup = \"1s\" }", "unknown key `warmup` in `ledger`"),
         ("routing", "parents = 6", "write at most 5"),
         ("routing", "parents = [2, 2]", "2 stands in the list `parents` for the second time"),
         ("routing", "rebalancing = 1", "write true or false"),
@@ -309,4 +318,29 @@ fn the_ledger_tells_when_whom_a_block_reached() {
         let [p50, p99] = ["since-commit-p50", "since-proposal-p99"].map(|name| held.get(subject, name).unwrap());
         assert!(p50 > 0.02 && p50 < p99 && p99 < 2.0, "{p50} {p99}");
     }
+}
+
+#[test]
+fn all_mechanisms_together_do_what_each_does_alone() {
+    let scenario = read(
+        "recommended",
+        "[approach.recommended]\nrouting = { messages = \"5s\" }\nledger = { interval = \"2s\", transactions = \"5s\" }\n\
+         discovery = { over = \"5s\" }\ndissemination = { lifetime = \"5s\" }\nsharding = { records = \"1K\" }",
+    );
+    let point = &run(&scenario, 1)[0];
+    let get = |topic: &str, subject: &str, name: &str| {
+        let figures = point.figures.iter().find(|figures| figures.topic == topic).unwrap_or_else(|| panic!("{topic}"));
+        figures.get(subject, name).unwrap_or_else(|| panic!("{topic} {subject} {name}: {figures:?}"))
+    };
+    assert_eq!(get("attachment", "light", "orphaned-at-end"), 0.0);
+    assert!(get("routing", "light", "sent") > 500.0 && get("routing", "light", "confirmed") > 0.99);
+    assert!(get("transactions", "all", "committed") > 500.0);
+    assert!(get("consensus", "super", "rounds") >= 8.0 && get("consensus", "super", "forks") == 0.0);
+    assert_eq!(get("discovery of parents", "clients", "attached"), 1.0);
+    assert_eq!(get("coverage", "all", "coverage-100-messages"), 1.0);
+    assert_eq!(get("storage", "full", "nodes"), 40.0);
+    assert_eq!(get("replication", "records", "lost"), 0.0);
+    // The documents' budget of a second of a mobile node is far from spent, and its radio sleeps between transactions.
+    assert!((1.0..86_400.0).contains(&get("battery", "mobile", "wakes-a-day")));
+    assert!(point.bandwidth.iter().all(Option::is_some));
 }

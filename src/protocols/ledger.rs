@@ -90,6 +90,8 @@ pub struct LedgerOptions {
     pub block_max: u32,
     /// Length of a header, in bytes; shorter ones are padded to it.
     pub header: u32,
+    /// Whether mobile nodes get headers: each wakes their radios.
+    pub mobile_headers: bool,
     /// Time without a header after which a light or mobile node looks for another parent; never if `None`.
     pub check: Option<SimSpan>,
 }
@@ -114,6 +116,7 @@ impl LedgerOptions {
         mempool_max: 20_000,
         block_max: 4_000,
         header: 200,
+        mobile_headers: true,
         check: Some(SimSpan::from_secs(60)),
     };
 }
@@ -163,6 +166,11 @@ impl Ledger {
     /// Whom it is made for.
     pub fn population(&self) -> Population {
         self.graph.population()
+    }
+
+    /// Whether nodes of `node_type` get headers.
+    fn gets_headers(&self, node_type: NodeType) -> bool {
+        node_type == NodeType::LightNode || node_type == NodeType::MobileNode && self.options.mobile_headers
     }
 
     fn is_of(&self, node: NodeId, node_type: NodeType) -> bool {
@@ -443,7 +451,7 @@ impl Protocol for Ledger {
             | LedgerMessage::Header { height, proposed, committed } => {
                 proposed.as_nanos().rotate_left(8) ^ u64::from(committed) ^ u64::from(height).rotate_left(32)
             }
-            LedgerMessage::Subscribe { slot, wanted } => u64::from(slot) << 1 | u64::from(wanted),
+            LedgerMessage::Subscribe { wanted, .. } => u64::from(wanted),
         };
         contents.rotate_left(8) ^ self.kind(message) as u64
     }

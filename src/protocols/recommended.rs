@@ -8,6 +8,7 @@
 //! | [`discovery`](Discovery) | super, full and mobile nodes | a Kademlia network of super and full nodes, in which mobile nodes find parents |
 //! | [`mobile`](Mobile) | full and mobile nodes | heartbeats that save the battery, and what the radio takes |
 //! | [`gossip`](Dissemination) | super and full nodes | announcements that come to all of them |
+//! | [`sharding`](Sharding) | super and full nodes | records in shards, of which full nodes keep copies |
 //!
 //! Layers share nodes, links, losses and faults, and know nothing of each other but this: whatever a mobile node sends or
 //! gets is charged to its radio, and when it submits a transaction its heartbeats ride on that.
@@ -20,6 +21,7 @@ use crate::protocols::layer::{Contains, Layer};
 use crate::protocols::ledger::{Ledger, LedgerMessage};
 use crate::protocols::mobile::Mobile;
 use crate::protocols::router::HierarchicalRouter;
+use crate::protocols::sharding::Sharding;
 
 /// Makes of each layer a variant of the messages and the timers, a field of the protocol and of the state, and a branch
 /// of everything that goes by layer.
@@ -197,6 +199,8 @@ layers! {
     Mobile mobile: Mobile, 6;
     /// Announcements among super and full nodes.
     Gossip gossip: Dissemination, 7;
+    /// Records in shards.
+    Sharding sharding: Sharding, 8;
 }
 
 /// The number of the first kind of a layer.
@@ -212,7 +216,7 @@ const fn first_kind(place: usize) -> usize {
 /// The last type of node that takes part in a layer; earlier ones do as well.
 const fn last_of(place: Place) -> NodeType {
     match place {
-        Place::Tiers | Place::Gossip => NodeType::FullNode,
+        Place::Tiers | Place::Gossip | Place::Sharding => NodeType::FullNode,
         Place::Router => NodeType::LightNode,
         Place::Ledger | Place::Discovery | Place::Mobile => NodeType::MobileNode,
     }
@@ -285,6 +289,14 @@ const KINDS: [&str; first_kind(KIND_COUNTS.len())] = [
     "gossip-sync",
     "gossip-graft",
     "gossip-prune",
+    "sharding-alive",
+    "sharding-leave",
+    "sharding-change",
+    "sharding-view",
+    "sharding-batch",
+    "sharding-taken",
+    "sharding-offer",
+    "sharding-answer",
 ];
 
 /// Effects of a mobile node in a layer that knows nothing of radios: adds up what it sends.
@@ -337,6 +349,17 @@ impl<F: Effects<Recommended>> Effects<Recommended> for Metered<'_, F> {
 }
 
 impl Recommended {
+    /// The number of the first kind of message of consensus, after which the others of the ledger follow.
+    pub fn first_kind_of_ledger(&self) -> usize {
+        const { first_kind(Place::Ledger as usize) }
+    }
+
+    /// Memory of what all partitions share, in bytes.
+    pub fn bytes(&self) -> usize {
+        let upper = self.tiers.bytes() + self.gossip.bytes() + self.sharding.bytes();
+        upper + self.router.bytes() + self.ledger.bytes() + self.discovery.bytes() + self.mobile.bytes()
+    }
+
     /// Bytes of `message` with its headers.
     fn bytes_of(&self, message: &RecommendedMessage, payload: usize) -> u64 {
         u64::from(self.layer_wire_len(message, payload)) + u64::from(self.mobile.options().header)

@@ -37,7 +37,8 @@ use crate::engine::{Capacity, Jitter};
 use crate::protocols::swim::SwimTiming;
 
 pub use approaches::{
-    ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, MobileSpec, RoutingSpec,
+    ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, MobileSpec, RecommendedSpec,
+    RoutingSpec, ShardingSpec,
 };
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};

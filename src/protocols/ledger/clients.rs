@@ -17,7 +17,7 @@ impl Ledger {
             };
             fx.wake_after(first, LedgerTimer::Submit);
         }
-        if let Some(check) = self.options.check {
+        if let Some(check) = self.options.check.filter(|_| self.gets_headers(here.node_type)) {
             let first = check + SimSpan::from_nanos(fx.random().below(check.as_nanos()));
             fx.wake_after(first, LedgerTimer::Check);
         }

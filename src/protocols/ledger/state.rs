@@ -123,6 +123,7 @@ impl LedgerState {
         let graph = &*ledger.graph;
         let mut subscribed = Column::filled(graph.slots(nodes), false);
         let below = graph.population().range(NodeType::LightNode).start..graph.population().total();
+        let below = below.filter(|&client| ledger.gets_headers(graph.population().type_of(client)));
         for first in below.filter_map(|client| graph.links(client).first()) {
             if nodes.index_of(first.peer).is_some() {
                 subscribed[first.slot as usize] = true;

@@ -13,6 +13,8 @@ use crate::protocols::mobile::{MobileMessage, MobileOptions};
 use crate::protocols::recorder::Recorder;
 use crate::protocols::router::RouterOptions;
 use crate::protocols::router::candidates::DrawnCandidates;
+use crate::protocols::sharding::ShardingOptions;
+use crate::protocols::sharding::placement::ShardPlacement;
 use crate::topologies::{Tier, TierDegrees};
 
 const PARENTS: u32 = 3;
@@ -61,6 +63,11 @@ fn recommended() -> Recommended {
             MobileOptions { transactions: None, news: None, ..MobileOptions::new(policy) },
         ),
         gossip: Dissemination::new(Tier::new(0..24, None), spread, 1),
+        sharding: Sharding::new(
+            upper,
+            ShardingOptions { records: 100, ..ShardingOptions::new(ShardPlacement::Modulo) },
+            None,
+        ),
     }
 }
 

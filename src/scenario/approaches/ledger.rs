@@ -103,6 +103,7 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         mempool_max: mempool_max?,
         block_max: block_max?,
         header: header?,
+        mobile_headers: true,
         check: Some(check?),
     };
     let (super_parents, light_parents, patterns) = (super_parents?, light_parents?, patterns?);

@@ -1,12 +1,12 @@
 //! The approach `mobile`: what it takes mobile nodes' batteries to say that they live, and what it costs to spare them.
 
-use super::super::build::{Found, Job, Judging};
+use super::super::build::{Found, Job, Judging, clustering};
 use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, choices};
-use crate::contract::{NodeType, Population, SimSpan};
+use super::{Kind, Mechanism, Spec, Variant, choices, states_of};
+use crate::contract::{NodeType, Nodes, Population, SimSpan, SimTime};
 use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
@@ -15,7 +15,7 @@ use crate::protocols::mobile::battery::Battery;
 use crate::protocols::mobile::figures::MobileFigures;
 use crate::protocols::mobile::policy::WakePolicy;
 use crate::protocols::mobile::radio::RadioModel;
-use crate::protocols::mobile::{Mobile, MobileOptions, PARENTS_MAX};
+use crate::protocols::mobile::{Mobile, MobileOptions, MobileState, PARENTS_MAX};
 use crate::topologies::TierDegrees;
 
 /// Spans between things that happen to a node.
@@ -115,6 +115,23 @@ impl MobileSpec {
         MobileOptions { policy, size: scenario.heartbeat.size, header: scenario.network.header, ..self.options }
     }
 
+    /// Mobile nodes and their parents.
+    pub(super) fn protocol(&self, job: &Job<'_>) -> Mobile {
+        let (population, seed) = (job.point.population, job.scenario.seed);
+        let near = clustering(&job.scenario.network.latency, seed, job.point.nearby);
+        let degrees = TierDegrees { full_peers: 0, super_parents: 0, light_parents: self.parents, mesh: false };
+        let layout = job.settings.partitions_log2();
+        let graph = degrees.children_graph(population, layout, seed, near.as_ref(), NodeType::MobileNode);
+        Mobile::new(graph, self.options(job.scenario))
+    }
+
+    /// What is found of `mobile` whose partitions ended at `end` with `states`.
+    pub(super) fn figures(&self, mobile: &Mobile, states: &[(Nodes, &MobileState)], end: SimTime) -> Vec<Figures> {
+        let mut all = MobileFigures::default();
+        states.iter().for_each(|(_, state)| all.merge(&mobile.figures(state, end)));
+        vec![radio(&all, &self.battery), traffic(&all)]
+    }
+
     fn links(&self, point: &Point) -> u64 {
         u64::from(point.population.count(NodeType::MobileNode)) * u64::from(self.parents)
     }
@@ -175,17 +192,10 @@ impl Spec for MobileSpec {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
-        let (population, seed) = (job.point.population, job.scenario.seed);
-        let near = super::super::build::clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let degrees = TierDegrees { full_peers: 0, super_parents: 0, light_parents: self.parents, mesh: false };
-        let layout = job.settings.partitions_log2();
-        let graph = degrees.children_graph(population, layout, seed, near.as_ref(), NodeType::MobileNode);
-        let mobile = Mobile::new(graph, self.options(job.scenario));
-        let end = job.settings.end;
-        job.run_with("mobile", &mobile, mobile.bytes(), |outcome| {
-            let mut all = MobileFigures::default();
-            outcome.states.iter().for_each(|(_, state)| all.merge(&mobile.figures(state, end)));
-            Found { figures: vec![radio(&all, &self.battery), traffic(&all)], ..Found::default() }
+        let mobile = self.protocol(job);
+        job.run_with("mobile", &mobile, mobile.bytes(), |outcome| Found {
+            figures: self.figures(&mobile, &states_of(outcome), job.settings.end),
+            ..Found::default()
         })
     }
 }

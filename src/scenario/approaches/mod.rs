@@ -8,6 +8,7 @@ mod dissemination;
 mod kademlia;
 mod ledger;
 mod mobile;
+mod recommended;
 mod routing;
 mod sharding;
 
@@ -25,6 +26,7 @@ pub use dissemination::DisseminationSpec;
 pub use kademlia::KademliaSpec;
 pub use ledger::LedgerSpec;
 pub use mobile::MobileSpec;
+pub use recommended::RecommendedSpec;
 pub use routing::RoutingSpec;
 pub use sharding::ShardingSpec;
 
@@ -41,7 +43,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 9] = [
     kademlia::KIND,
     discovery::KIND,
     routing::KIND,
@@ -50,6 +52,7 @@ pub(super) const KINDS: [Kind; 8] = [
     ledger::KIND,
     mobile::KIND,
     sharding::KIND,
+    recommended::KIND,
 ];
 
 /// One of several ways in which a scenario runs a mechanism.
@@ -79,6 +82,8 @@ pub enum Mechanism {
     Mobile(MobileSpec),
     /// Full nodes keep records, and hand them over.
     Sharding(ShardingSpec),
+    /// All of them together.
+    Recommended(RecommendedSpec),
 }
 
 impl Mechanism {
@@ -92,6 +97,7 @@ impl Mechanism {
             Mechanism::Ledger(spec) => spec,
             Mechanism::Mobile(spec) => spec,
             Mechanism::Sharding(spec) => spec,
+            Mechanism::Recommended(spec) => spec,
         }
     }
 
@@ -106,6 +112,7 @@ impl Mechanism {
             Mechanism::Ledger(_) => 5,
             Mechanism::Mobile(_) => 6,
             Mechanism::Sharding(_) => 7,
+            Mechanism::Recommended(_) => 8,
         }
     }
 }
@@ -113,6 +120,8 @@ impl Mechanism {
 /// The nodes and the state of each partition, as figures are taken from them: a protocol may be a layer of another.
 pub(super) fn states_of<P: Protocol>(outcome: &Outcome<P>) -> Vec<(Nodes, &P::State)> {
     outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect()
+}
+
 /// One of `known` or a list of them, none twice, as places in it; `default` if the key is not there. `what` names one.
 fn choices(
     reader: &mut Reader,

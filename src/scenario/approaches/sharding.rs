@@ -1,19 +1,21 @@
 //! The approach `sharding`: full nodes keep records, and hand them over when nodes come and go.
 
+use std::collections::BTreeSet;
+
 use super::super::build::{Found, Job, Judging};
 use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, choices};
-use crate::contract::{NodeId, NodeType, Placement, Population, SimSpan, SimTime};
-use crate::engine::{Outcome, Violation};
-use crate::metrics::{Curve, Figures, PointResult, Turn};
+use super::{Kind, Mechanism, Spec, Variant, choices, states_of};
+use crate::contract::{NodeId, NodeType, Nodes, Placement, Population, SimSpan, SimTime};
+use crate::engine::Violation;
+use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Turn};
 use crate::protocols::detector::Detector;
 use crate::protocols::sharding::figures::{Replication, ShardingFigures};
 use crate::protocols::sharding::placement::{REPLICAS_MAX, RegionRule, ShardPlacement, VIRTUAL_NODES_MAX};
 use crate::protocols::sharding::wire::{HEAD_LEN, RECORD_LEN};
-use crate::protocols::sharding::{BATCH_LEN_MAX, Departures, Sharding, ShardingOptions};
+use crate::protocols::sharding::{BATCH_LEN_MAX, Departures, Sharding, ShardingOptions, ShardingState};
 
 const PLACEMENTS: [&str; 5] = ["modulo", "fixed-shards", "consistent-hashing", "region-spread", "region-together"];
 /// Spans between things that happen to a node, and within a hand-off.
@@ -125,6 +127,46 @@ impl ShardingSpec {
         ShardingOptions { departures: (self.depart > 0.0).then_some(departures), ..self.options }
     }
 
+    /// Sharding over the full nodes of `point`.
+    pub(super) fn protocol(&self, job: &Job<'_>, point: &Point) -> Sharding {
+        // Without regions all nodes stand in one.
+        let nowhere = Placement::new(&[1.0], job.scenario.seed);
+        let regions = job.settings.placement.as_ref().unwrap_or(&nowhere);
+        Sharding::new(point.population, self.options(point), Some(regions))
+    }
+
+    /// What is found of `sharding` whose partitions ended with `states`, when nodes had such `lives`.
+    pub(super) fn figures(
+        &self,
+        job: &Job<'_>,
+        sharding: &Sharding,
+        states: &[(Nodes, &ShardingState)],
+        lives: &[LifeEvent],
+    ) -> Vec<Figures> {
+        let fulls = job.point.population.range(NodeType::FullNode);
+        let mut down = BTreeSet::new();
+        let mut downs: Vec<(SimTime, NodeId)> = Vec::new();
+        for life in lives.iter().filter(|life| fulls.contains(&life.node)) {
+            if life.turn == Turn::Joined {
+                down.remove(&life.node);
+            } else {
+                down.insert(life.node);
+                downs.push((life.time, life.node));
+            }
+        }
+        let mut all = ShardingFigures::default();
+        for (nodes, state) in states {
+            all.merge(&sharding.figures(*nodes, state, |node| !down.contains(&node)));
+        }
+        let (end, width) = (job.settings.end, job.scenario.timeline);
+        let times = std::iter::successors(Some(SimTime::ZERO), |&time| Some(time + width));
+        let mut times: Vec<SimTime> = times.take_while(|&time| time < end).collect();
+        times.push(end);
+        let replication = sharding.replication(states.iter().map(|(_, state)| state.trace()), &downs, &times);
+        let missing = missing(&all, &replication, downs.last().copied(), states);
+        vec![storage(&all), handed_over(&all, fulls.len() as u64), missing]
+    }
+
     /// Replicas that move with a change of membership, about.
     fn moved(&self, fulls: u64) -> u64 {
         let replicas = u64::from(self.options.records) * self.options.replicas as u64;
@@ -213,39 +255,10 @@ impl Spec for ShardingSpec {
     }
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
-        let population = job.point.population;
-        // Without regions all nodes stand in one.
-        let nowhere = Placement::new(&[1.0], job.scenario.seed);
-        let regions = job.settings.placement.as_ref().unwrap_or(&nowhere);
-        let sharding = Sharding::new(population, self.options(job.point), Some(regions));
-        let (end, width) = (job.settings.end, job.scenario.timeline);
-        job.run_with("sharding", &sharding, sharding.bytes(), |outcome| {
-            let mut down = std::collections::BTreeSet::new();
-            let mut downs: Vec<(SimTime, NodeId)> = Vec::new();
-            for life in &outcome.lives {
-                if life.turn == Turn::Joined {
-                    down.remove(&life.node);
-                } else {
-                    down.insert(life.node);
-                    downs.push((life.time, life.node));
-                }
-            }
-            let mut all = ShardingFigures::default();
-            for (nodes, state) in &outcome.states {
-                all.merge(&sharding.figures(*nodes, state, |node| !down.contains(&node)));
-            }
-            let times = std::iter::successors(Some(SimTime::ZERO), |&time| Some(time + width));
-            let mut times: Vec<SimTime> = times.take_while(|&time| time < end).collect();
-            times.push(end);
-            let replication =
-                sharding.replication(outcome.states.iter().map(|(_, state)| state.trace()), &downs, &times);
-            let fulls = u64::from(population.count(NodeType::FullNode));
-            let figures = vec![
-                storage(&all),
-                handed_over(&all, fulls),
-                missing(&all, &replication, downs.last().copied(), outcome),
-            ];
-            Found { figures, ..Found::default() }
+        let sharding = self.protocol(job, job.point);
+        job.run_with("sharding", &sharding, sharding.bytes(), |outcome| Found {
+            figures: self.figures(job, &sharding, &states_of(outcome), &outcome.lives),
+            ..Found::default()
         })
     }
 }
@@ -294,7 +307,7 @@ fn missing(
     all: &ShardingFigures,
     replication: &Replication,
     last: Option<(SimTime, NodeId)>,
-    outcome: &Outcome<Sharding>,
+    states: &[(Nodes, &ShardingState)],
 ) -> Figures {
     let mut figures = Figures::new("replication");
     figures.add("records", "lost", "1", all.lost() as f64);
@@ -307,7 +320,7 @@ fn missing(
     let span = full.map(|((down, _), full)| full.since(down).as_secs_f64());
     figures.add("records", "time-to-full-replication", "s", span);
     let waiting: usize =
-        outcome.states.iter().flat_map(|(nodes, state)| (0..nodes.len()).map(|index| state.waiting(index))).sum();
+        states.iter().flat_map(|(nodes, state)| (0..nodes.len()).map(|index| state.waiting(index))).sum();
     figures.add("records", "waiting-at-end", "1", waiting as f64);
     let curve = |of: fn(&crate::protocols::sharding::figures::Missing) -> u64| {
         replication
