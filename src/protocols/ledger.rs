@@ -38,7 +38,7 @@ use std::sync::Arc;
 
 pub use self::figures::{HoldFigures, LedgerFigures};
 pub use self::state::LedgerState;
-pub use self::transactions::{RECORD_LEN, Transaction, Transactions};
+pub use self::transactions::{BlockKeys, KEY_LEN, RECORD_LEN, Transaction, Transactions};
 use super::consensus::{
     BODY_LEN_MAX, Consensus, ConsensusMessage, ConsensusOptions, ConsensusState, ConsensusTimer, HISTORY_MAX,
     MessageKind, Pattern,

@@ -1,6 +1,6 @@
 //! Full nodes: they validate and forward transactions, fetch blocks, and send headers on.
 
-use super::transactions::{Transaction, Transactions, encode_all};
+use super::transactions::{BlockKeys, Transaction, encode_all};
 use super::{Ledger, LedgerMessage, LedgerState, LedgerTimer, TRANSACTIONS_MAX, Times};
 use crate::contract::{Effects, Here, NodeId, NodeType, SimSpan};
 
@@ -44,7 +44,7 @@ impl Ledger {
             }
             LedgerMessage::FullBlock { height, proposed, committed } if from_above => {
                 let nodes = self.population().total();
-                match Transactions::decode(payload, nodes, fx.now(), TRANSACTIONS_MAX) {
+                match BlockKeys::decode(payload, nodes, TRANSACTIONS_MAX) {
                     Some(list) => self.take_block(state, here, height, Times { proposed, committed }, list, fx),
                     None => state.figures.invalid += 1,
                 }
@@ -198,7 +198,7 @@ impl Ledger {
         here: Here,
         height: u32,
         times: Times,
-        list: Transactions<'_>,
+        list: BlockKeys<'_>,
         fx: &mut impl Effects<Self>,
     ) {
         let LedgerState { fulls, starts, figures, senders, subscribed, .. } = state;

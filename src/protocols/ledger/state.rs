@@ -113,6 +113,15 @@ pub struct LedgerState {
     pub(super) figures: LedgerFigures,
     /// The payload that is being made.
     pub(super) payload: Vec<u8>,
+    pub(super) keys: SentKeys,
+}
+
+/// The payload of the block that was sent last, kept because it will be sent again.
+#[derive(Debug, Default)]
+pub(super) struct SentKeys {
+    /// Its height, who proposed it, and when.
+    pub(super) of: Option<(u32, NodeId, SimTime)>,
+    pub(super) bytes: Vec<u8>,
 }
 
 impl LedgerState {
@@ -140,6 +149,7 @@ impl LedgerState {
             subscribed,
             figures: LedgerFigures::default(),
             payload: Vec::new(),
+            keys: SentKeys::default(),
         }
     }
 

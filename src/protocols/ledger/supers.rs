@@ -1,7 +1,7 @@
 //! Super nodes: mempools, what is shared with the leader, blocks that are proposed, and those that are committed.
 
 use super::state::{Pooled, Super};
-use super::transactions::{Transaction, Transactions, encode_all};
+use super::transactions::{Transaction, Transactions, encode_all, encode_keys};
 use super::{
     HEIGHTS_UNSHARED, HISTORY_MAX, Ledger, LedgerMessage, LedgerState, LedgerTimer, RECORD_LEN, TRANSACTIONS_MAX, Times,
 };
@@ -43,17 +43,27 @@ impl Ledger {
                 None => state.figures.invalid += 1,
             },
             LedgerMessage::GetBlock { height } if from_full && payload.is_empty() => {
-                let LedgerState { consensus, supers, .. } = state;
-                let commits = &supers[here.index].commits;
-                let committed = commits.iter().find(|(other, _)| *other == height).map(|(_, time)| *time);
-                // Who has it no longer says nothing; there are other parents.
-                if let (Some(committed), Some(block)) = (committed, consensus.block(here.index, height)) {
-                    let Times { proposed, committed } = Times::new(block.proposed(), committed);
-                    fx.send_payload(from, LedgerMessage::FullBlock { height, proposed, committed }, block.body());
-                }
+                self.send_block(state, here, from, height, fx);
             }
             _ => state.figures.invalid += 1,
         }
+    }
+
+    /// Sends the full node `to` the block of `height`. Who has it no longer says nothing; there are other parents.
+    fn send_block(&self, state: &mut LedgerState, here: Here, to: NodeId, height: u32, fx: &mut impl Effects<Self>) {
+        let LedgerState { consensus, supers, keys, .. } = state;
+        let commits = &supers[here.index].commits;
+        let Some((_, committed)) = commits.iter().find(|(other, _)| *other == height) else { return };
+        let Some(block) = consensus.block(here.index, height) else { return };
+        let Times { proposed, committed } = Times::new(block.proposed(), *committed);
+        // Many ask for the same block; what tells it from others is who proposed it when.
+        let block_id = (height, block.proposer(), proposed);
+        if keys.of != Some(block_id) {
+            keys.of = Some(block_id);
+            keys.bytes.clear();
+            encode_keys(Transactions::known(block.body()), &mut keys.bytes);
+        }
+        fx.send_payload(to, LedgerMessage::FullBlock { height, proposed, committed }, &keys.bytes);
     }
 
     pub(super) fn super_wakes(

@@ -2,7 +2,7 @@
 
 use proptest::prelude::*;
 
-use super::transactions::encode_all;
+use super::transactions::{encode_all, encode_keys};
 use super::wire::{HEAD_LEN, LedgerWireError, WireLedger};
 use super::*;
 use crate::protocols::consensus::MessageKind;
@@ -58,7 +58,7 @@ impl Group {
         let parent = self.parent(id, 0);
         self.get(id, parent, LedgerMessage::Announce { height }, &[]);
         let proposed = SimTime::from_nanos(9_000_000_000);
-        self.get(id, parent, LedgerMessage::FullBlock { height, proposed, committed: 100 }, &records(list))
+        self.get(id, parent, LedgerMessage::FullBlock { height, proposed, committed: 100 }, &keys(list))
     }
 }
 
@@ -69,6 +69,12 @@ fn transaction(submitter: NodeId, number: u16) -> Transaction {
 fn records(list: &[Transaction]) -> Vec<u8> {
     let (mut list, mut bytes) = (list.to_vec(), Vec::new());
     encode_all(&mut list, &mut bytes);
+    bytes
+}
+
+fn keys(list: &[Transaction]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    encode_keys(Transactions::known(&records(list)), &mut bytes);
     bytes
 }
 
@@ -241,7 +247,8 @@ proptest! {
                 let (_, message, payload) = fx.sent.into_iter().next().expect("it proposes");
                 (message, payload)
             }
-            LedgerMessage::Batch { .. } | LedgerMessage::Share | LedgerMessage::FullBlock { .. } => (message, records(&list)),
+            LedgerMessage::Batch { .. } | LedgerMessage::Share => (message, records(&list)),
+            LedgerMessage::FullBlock { .. } => (message, keys(&list)),
             _ => (message, vec![]),
         };
         let sent = WireLedger { sender, message, payload };

@@ -1,10 +1,13 @@
-//! Transactions as they are carried: who submitted which and when. A list of them is a run of records.
+//! Transactions as they are carried: who submitted which and when, or in blocks on their way down who and which alone.
 
 use crate::contract::{NodeId, SimTime};
 
 /// Length of the record of a transaction, in bytes: the submitter (4), its number (2), the time of submission (8,
 /// nanoseconds), little endian. What else a transaction holds is padding, which is not carried in memory.
 pub const RECORD_LEN: usize = 14;
+
+/// Length of what tells a transaction from others, in bytes: the submitter (4) and its number (2), little endian.
+pub const KEY_LEN: usize = 6;
 
 /// A transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -86,6 +89,52 @@ impl<'a> Transactions<'a> {
     }
 }
 
+/// The transactions of a block on its way down, of which only what tells them apart is carried: ascending, each once.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockKeys<'a> {
+    keys: &'a [[u8; KEY_LEN]],
+}
+
+impl<'a> BlockKeys<'a> {
+    /// The list in `bytes`; `None` if they are not keys in order, of nodes below `nodes`, or more than `most`.
+    pub fn decode(bytes: &'a [u8], nodes: NodeId, most: usize) -> Option<Self> {
+        let (keys, rest) = bytes.as_chunks();
+        let end = u64::from(nodes) << 16;
+        let is_valid = rest.is_empty()
+            && keys.len() <= most
+            && keys.iter().map(key_in).is_sorted_by(|one, other| one < other)
+            && keys.last().is_none_or(|last| key_in(last) < end);
+        is_valid.then_some(BlockKeys { keys })
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// Whether that with `key` is one of them.
+    pub(super) fn contains(&self, key: u64) -> bool {
+        self.keys.binary_search_by_key(&key, key_in).is_ok()
+    }
+}
+
+/// [`Transaction::key`] of what is carried.
+#[inline(always)]
+fn key_in(bytes: &[u8; KEY_LEN]) -> u64 {
+    let [a, b, c, d, e, f] = *bytes;
+    u64::from(u32::from_le_bytes([a, b, c, d])) << 16 | u64::from(u16::from_le_bytes([e, f]))
+}
+
+/// Appends what tells the transactions of `list` apart.
+pub(super) fn encode_keys(list: Transactions<'_>, out: &mut Vec<u8>) {
+    list.records.iter().for_each(|record| out.extend_from_slice(&record[..KEY_LEN]));
+}
+
 /// Sorts `list`, drops what is in it twice, and appends it to `out`.
 pub(super) fn encode_all(list: &mut Vec<Transaction>, out: &mut Vec<u8>) {
     list.sort_unstable();
@@ -114,6 +163,12 @@ mod tests {
             prop_assert!(list.iter().all(|transaction| decoded.contains(transaction.key())));
             prop_assert!(!decoded.contains(transaction(50, 0, 0).key()));
             prop_assert_eq!(decoded.len() * RECORD_LEN, bytes.len());
+            let mut keys = Vec::new();
+            encode_keys(decoded, &mut keys);
+            let keys = BlockKeys::decode(&keys, 50, 60).expect("they are in order");
+            prop_assert_eq!((keys.len(), keys.is_empty()), (list.len(), list.is_empty()));
+            prop_assert!(list.iter().all(|transaction| keys.contains(transaction.key())));
+            prop_assert!(!keys.contains(transaction(50, 0, 0).key()));
         }
 
         #[test]
@@ -138,6 +193,17 @@ mod tests {
         assert!(decode(&bytes(&good)) && decode(&[]));
         assert!(!decode(&bytes(&[good[1], good[0]])) && !decode(&bytes(&[good[0], good[0]])), "order");
         assert!(!decode(&bytes(&[transaction(10, 0, 0)])) && !decode(&bytes(&[transaction(0, 0, 8)])));
+        let keys = |list: &[Transaction]| {
+            let mut bytes = Vec::new();
+            list.iter().for_each(|transaction| transaction.encode(&mut bytes));
+            let mut keys = Vec::new();
+            encode_keys(Transactions::known(&bytes), &mut keys);
+            keys
+        };
+        let decode_keys = |bytes: &[u8]| BlockKeys::decode(bytes, 10, 2).is_some();
+        assert!(decode_keys(&keys(&good)) && decode_keys(&[]) && !decode_keys(&keys(&good)[1..]));
+        assert!(!decode_keys(&keys(&[good[1], good[0]])) && !decode_keys(&keys(&[good[0], good[0]])));
+        assert!(!decode_keys(&keys(&[transaction(10, 0, 0)])) && !decode_keys(&[0; 3 * KEY_LEN]));
         assert!(!decode(&bytes(&good)[1..]) && !decode(&bytes(&[good[0], good[1], transaction(9, 1, 1)])));
     }
 }

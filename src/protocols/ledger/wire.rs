@@ -14,19 +14,20 @@
 //! | batch | number (2), transactions |
 //! | share | transactions |
 //! | announce, get block | height (4) |
-//! | full block | height (4), time of the proposal (8, nanoseconds), how much later it was committed (2, steps of 2^20 ns), transactions |
+//! | full block | height (4), time of the proposal (8, nanoseconds), how much later it was committed (2, steps of 2^20 ns), transactions, of each only submitter and number |
 //! | header | height (4), the two times as in a full block (10); zeros up to the length of a header, all told |
 //! | included | number (2), time of the submission (8) |
 //! | subscribe | the receiver's handle of the link (4), 1 for headers or 0 for none (1) |
 //!
 //! Transactions are the records of all of them, [`RECORD_LEN`] bytes each, in the order of submitter and number, and then
 //! for each as many zeros as a transaction is longer than its record: they stand for signatures and contents, which are not
-//! carried in memory.
+//! carried in memory. In a full block a transaction is as long, but the time of its submission is among its contents, so it
+//! begins with [`KEY_LEN`] bytes.
 //!
 //! Messages of consensus are in the format of [`consensus::wire`]; where one holds a block, such zeros follow for its
 //! transactions.
 
-use super::{Ledger, LedgerMessage, RECORD_LEN, TRANSACTIONS_MAX, Transactions};
+use super::{BlockKeys, KEY_LEN, Ledger, LedgerMessage, RECORD_LEN, TRANSACTIONS_MAX, Transactions};
 use crate::contract::{NodeId, SimTime};
 use crate::protocols::consensus::wire::{ConsensusWireError, WireConsensus};
 use crate::protocols::consensus::{self, BLOCK_HEAD_LEN, ConsensusMessage};
@@ -100,7 +101,7 @@ pub fn wire_len(ledger: &Ledger, message: &LedgerMessage, payload: usize) -> usi
             LedgerMessage::Batch { .. } => 2 + transactions(payload),
             LedgerMessage::Share => transactions(payload),
             LedgerMessage::Announce { .. } | LedgerMessage::GetBlock { .. } => 4,
-            LedgerMessage::FullBlock { .. } => 14 + transactions(payload),
+            LedgerMessage::FullBlock { .. } => 14 + payload / KEY_LEN * (RECORD_LEN + ledger.contents_len()),
             LedgerMessage::Included { .. } => 10,
             LedgerMessage::Subscribe { .. } => 5,
         }
@@ -197,17 +198,24 @@ impl WireLedger {
             _ => return Err(LedgerWireError::Kind(kind)),
         };
         let rest = reader.bytes;
+        let count = rest.len() / (RECORD_LEN + ledger.contents_len());
         let records = match message {
-            LedgerMessage::Batch { .. } | LedgerMessage::Share | LedgerMessage::FullBlock { .. } => {
-                rest.len() / (RECORD_LEN + ledger.contents_len()) * RECORD_LEN
-            }
+            LedgerMessage::Batch { .. } | LedgerMessage::Share => count * RECORD_LEN,
+            LedgerMessage::FullBlock { .. } => count * KEY_LEN,
             _ => 0,
         };
         let (payload, padding) = rest.split_at(records);
         if wire_len(ledger, &message, records) != bytes.len() {
             return Err(LedgerWireError::Length { found: bytes.len() });
         }
-        check(ledger, payload, padding)?;
+        let nodes = ledger.population().total();
+        if !matches!(message, LedgerMessage::FullBlock { .. }) {
+            check(ledger, payload, padding)?;
+        } else if BlockKeys::decode(payload, nodes, TRANSACTIONS_MAX).is_none() {
+            return Err(LedgerWireError::Transactions);
+        } else {
+            check(ledger, &[], padding)?;
+        }
         Ok(WireLedger { sender, message, payload: payload.to_vec() })
     }
 }

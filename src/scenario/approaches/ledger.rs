@@ -13,7 +13,9 @@ use crate::contract::{NodeType, Nodes, Population, SimSpan, Spans};
 use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult};
 use crate::protocols::consensus::{ConsensusOptions, MessageKind, Pattern, REPLICAS_MAX};
-use crate::protocols::ledger::{Ledger, LedgerFigures, LedgerOptions, LedgerState, Submissions, TRANSACTIONS_MAX};
+use crate::protocols::ledger::{
+    KEY_LEN, Ledger, LedgerFigures, LedgerOptions, LedgerState, Submissions, TRANSACTIONS_MAX,
+};
 use crate::topologies::TierDegrees;
 
 const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
@@ -204,10 +206,10 @@ impl Spec for LedgerSpec {
         // The last 16 blocks, the one under way, and mempools, of which that of the leader holds a block.
         let blocks = supers * self.block(population) * 14.0 * 18.0;
         let pooled = self.block(population) * 4.0 * TRANSACTION_BYTES;
-        // All headers of a block are under way at a time.
-        let headers = clients * 32.0;
+        // All headers of a block are under way at a time, and before them all copies of it.
+        let under_way = (clients * 32.0).max(fulls * self.block(population) * KEY_LEN as f64);
         let consensus = consensus::memory(&self.options.consensus, supers as u64, heights as u64);
-        (links * LINK_BYTES + clients * CLIENT_BYTES + fulls * FULL_BYTES + blocks + pooled + headers) as u64
+        (links * LINK_BYTES + clients * CLIENT_BYTES + fulls * FULL_BYTES + blocks + pooled + under_way) as u64
             + consensus
     }
 
