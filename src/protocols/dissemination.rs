@@ -20,7 +20,7 @@
 
 mod figures;
 mod ids;
-mod mesh;
+pub mod mesh;
 mod schedule;
 mod state;
 mod steps;
