@@ -12,7 +12,7 @@
 //! The first is that of Castro and Liskov, "Practical Byzantine Fault Tolerance", OSDI 1999, but that the leader sends a
 //! prepare as well, and that heights follow each other: a block is proposed when the one below is committed. The second
 //! is the baseline in which every node votes to the leader. A quorum is `ceil((n + f + 1) / 2)` of n replicas of which up
-//! to f = `(n - 1) / 3` fail ([`quorum`]); 2f + 1 where n = 3f + 1.
+//! to f = `(n - 1) / 3` fail ([`quorum()`]); 2f + 1 where n = 3f + 1.
 //!
 //! | when | what a replica does |
 //! |---|---|

@@ -308,7 +308,11 @@ impl Job<'_> {
         self.run_with(name, protocol, shared_bytes, |_| Found::default())
     }
 
-    /// As [`Job::run`]; `find` takes out of the outcome what the protocol alone knows.
+    /// Runs `protocol`, which results call `name`; `find` takes out of the outcome what the protocol alone knows.
+    /// `shared_bytes` is the memory of what all nodes share, such as a graph.
+    ///
+    /// # Errors
+    /// When the engine finds that it lost messages or made some up.
     pub fn run_with<P: Protocol>(
         &self,
         name: &'static str,

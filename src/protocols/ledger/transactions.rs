@@ -43,7 +43,7 @@ impl Transaction {
     }
 }
 
-/// A list of transactions as it is carried, in the order of [`Transaction::key`], each once.
+/// A list of transactions as it is carried, in the order of their keys, each once.
 #[derive(Clone, Copy, Debug)]
 pub struct Transactions<'a> {
     records: &'a [[u8; RECORD_LEN]],

@@ -64,6 +64,7 @@ pub(super) struct Variant {
 }
 
 /// A mechanism with its options.
+#[expect(clippy::large_enum_variant, reason = "a scenario has few of them")]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Mechanism {
     /// Nodes find each other, and values, by the exclusive or of ids.
