@@ -119,10 +119,41 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
         ("ledger", "block_max = 7"),
         ("ledger", "header_size = \"7 B\""),
         ("ledger", "check = \"7s\""),
+        ("mobile", "policy = \"ping\""),
+        ("mobile", "ping = \"7s\""),
+        ("mobile", "silence = \"7s\""),
+        ("mobile", "check = \"77s\""),
+        ("mobile", "parents = 3"),
+        ("mobile", "look = \"7s\""),
+        ("mobile", "missed = 7"),
+        ("mobile", "transactions = \"7s\""),
+        ("mobile", "transaction_size = \"7 B\""),
+        ("mobile", "news = \"7s\""),
+        ("mobile", "news_size = \"7 B\""),
+        ("mobile", "battery_wh = 7"),
+        ("mobile", "baseline_mw = 7"),
+        ("sharding", "placement = \"modulo\""),
+        ("sharding", "replicas = 2"),
+        ("sharding", "records = 7"),
+        ("sharding", "value_size = \"7 B\""),
+        ("sharding", "virtual_nodes = 7"),
+        ("sharding", "alive = \"7s\""),
+        ("sharding", "missed = 7"),
+        ("sharding", "tick = \"7s\""),
+        ("sharding", "batch = 7"),
+        ("sharding", "pace = \"7s\""),
+        ("sharding", "retry = \"7s\""),
+        ("sharding", "settle = \"7s\""),
+        ("sharding", "repair = \"7s\""),
+        ("sharding", "depart = 0.5"),
+        ("sharding", "depart_over = \"7s\""),
     ] {
         let changed = read(name, &format!("[approach.{name}]\n{option}"));
         assert_ne!(read(name, "").hash, changed.hash, "{name} {option}");
     }
+    let fixed =
+        |more: &str| read("sharding", &format!("[approach.sharding]\nplacement = \"fixed-shards\"\n{more}")).hash;
+    assert_ne!(fixed(""), fixed("shards = 7"));
     let with = |more: &str| read("kademlia", &format!("[approach.kademlia]\nvalues = 9\n{more}")).hash;
     for option in [
         "value_size = \"9 B\"",
@@ -177,6 +208,12 @@ fn a_list_of_options_makes_a_run_of_each() {
     assert_eq!(labels, ["routing p 1", "routing p 1 rebalanced", "routing p 4", "routing p 4 rebalanced"]);
     let scenario = read("dissemination", "[approach.dissemination]\nspread = [\"mesh\", \"push\"]");
     assert!(scenario.points.iter().map(|point| &*point.label).eq(["dissemination mesh", "dissemination push"]));
+    let labels = |scenario: Scenario| scenario.points.iter().map(|point| point.label.clone()).collect::<Vec<_>>();
+    let all = ["mobile ping", "mobile adaptive", "mobile piggyback", "mobile push"];
+    assert_eq!(labels(read("mobile", "")), all);
+    assert_eq!(labels(read("mobile", "[approach.mobile]\npolicy = \"push\"")), ["mobile"]);
+    let scenario = read("sharding", "[approach.sharding]\nplacement = [\"modulo\", \"region-spread\"]");
+    assert_eq!(labels(scenario), ["sharding modulo", "sharding region-spread"]);
 }
 
 #[test]
@@ -207,6 +244,14 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("consensus", "processing = \"2s\"", "write at most \"1s\""),
         ("ledger", "block_max = \"5K\"", "write at most 4_642"),
         ("ledger", "arrivals = \"random\"", "write"),
+        ("mobile", "policy = \"pnig\"", "write \"ping\""),
+        ("mobile", "policy = [\"push\", \"push\"]", "\"push\" stands in the list for the second time"),
+        ("mobile", "parents = 17", "write at most 16"),
+        ("mobile", "look = \"1h\"\ncheck = \"1min\"", "write look <= check"),
+        ("sharding", "placement = []", "write at least one"),
+        ("sharding", "replicas = 9", "write at most 8"),
+        ("sharding", "value_size = \"2 KB\"", "write batch = 29 or less"),
+        ("sharding", "depart = 1.5", "from 0 to 1"),
     ] {
         let refusal = refusal(name, options);
         assert!(refusal.contains(expected), "{name} {options}: {refusal}");
@@ -215,6 +260,14 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         SMALL.replace("full = 40", "full = 1").replace("super = 7", "super = 1") + "approaches = \"discovery\"\n";
     let refused = parse("a.toml", &text, &[]).expect_err("nobody can be a parent").to_string();
     assert!(refused.contains("too few for 4 parents"), "{refused}");
+    for (name, expected) in [("mobile", "mobile nodes need full nodes"), ("sharding", "sharding needs super and full")]
+    {
+        let text = format!(
+            "name = \"a\"\nnodes = 50\ntiers = {{ super = 1, full = 0, mobile = 20 }}\napproaches = \"{name}\"\n"
+        );
+        let refused = parse("a.toml", &text, &[]).expect_err("there are no full nodes").to_string();
+        assert!(refused.contains(expected), "{refused}");
+    }
 }
 
 #[test]
@@ -340,7 +393,51 @@ fn all_mechanisms_together_do_what_each_does_alone() {
     assert_eq!(get("coverage", "all", "coverage-100-messages"), 1.0);
     assert_eq!(get("storage", "full", "nodes"), 40.0);
     assert_eq!(get("replication", "records", "lost"), 0.0);
-    // The documents' budget of a second of a mobile node is far from spent, and its radio sleeps between transactions.
+    // Its radio sleeps between transactions.
     assert!((1.0..86_400.0).contains(&get("battery", "mobile", "wakes-a-day")));
     assert!(point.bandwidth.iter().all(Option::is_some));
+}
+
+#[test]
+fn mobile_nodes_spend_what_their_policy_wakes_them_for() {
+    let text = "name = \"a\"\nnodes = 220\nwarmup = \"0s\"\nmeasure = \"12h\"\ntimeline = \"1h\"\n\
+                approaches = \"mobile\"\ntiers = { super = 0, full = 20, mobile = 200 }\n";
+    let points = run(&parse("a.toml", text, &[]).unwrap_or_else(|error| panic!("{error}")), 2);
+    let get = |name: &str| points.iter().map(|point| point.figures[0].get("mobile", name).unwrap()).collect::<Vec<_>>();
+    let (wakes, power) = (get("wakes-a-day"), get("radio-power-mean"));
+    assert!(wakes.is_sorted_by(|more, less| more > less) || wakes[2] < wakes[1], "{wakes:?}");
+    assert!((power[0] / 392.0 - 1.0).abs() < 0.02 && power[1] < 42.0 && power[2] < 25.0, "{power:?}");
+    let (radio, phone) = (get("life-of-radio-by-pinging"), get("life-of-phone-by-pinging"));
+    assert!(radio[1] > 9.0 && phone[1] < 2.5 && phone[3] < 2.5, "{radio:?} {phone:?}");
+    for point in &points {
+        let news = &point.figures[1];
+        assert!(news.get("mobile", "news").unwrap() > 400.0);
+        assert_eq!(news.get("mobile", "messages-rejected"), Some(0.0));
+        assert!(point.detection.is_some());
+    }
+    assert_eq!(points[0].figures[0].rows.iter().filter(|row| row.claim == Some("QN-52")).count(), 2);
+}
+
+#[test]
+fn shards_move_as_much_as_their_placement_makes_them() {
+    let text = "name = \"a\"\nnodes = 102\nwarmup = \"10s\"\nmeasure = \"15min\"\napproaches = \"sharding\"\n\
+                tiers = { super = 2, full = 100, mobile = 0 }\n[approach.sharding]\nrecords = \"3K\"\n\
+                placement = [\"modulo\", \"fixed-shards\", \"consistent-hashing\", \"region-spread\"]\n\
+                depart = 0.02\ndepart_over = \"2min\"\n";
+    for point in run(&parse("a.toml", text, &[]).unwrap_or_else(|error| panic!("{error}")), 2) {
+        let name = &point.approach;
+        let [storage, moved, missing] = &point.figures[..] else { panic!("{:?}", point.figures) };
+        let left = moved.get("full", "nodes-left").unwrap();
+        assert_eq!(
+            (moved.get("full", "nodes-drained"), storage.get("full", "nodes")),
+            (Some(left), Some(100.0 - left))
+        );
+        let ratio = moved.get("full", "moved-by-least").unwrap();
+        assert!(if name.ends_with("modulo") { ratio > 50.0 } else { ratio < 3.0 }, "{name}: {ratio}");
+        assert!((1.0..3.0).contains(&storage.get("full", "imbalance").unwrap()), "{name}");
+        for figure in ["lost", "under-replicated-at-end", "waiting-at-end"] {
+            assert_eq!(missing.get("records", figure), Some(0.0), "{name}: {figure}");
+        }
+        assert_eq!(missing.curves[0].points.len(), 16 * 6, "{name}");
+    }
 }

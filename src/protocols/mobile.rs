@@ -16,8 +16,8 @@
 //! What a node sends by itself leaves when its timer fires, and the promotion lies before that.
 //!
 //! Parents learn of notices that got lost from confirmations that do not come: they send a notice again whenever they
-//! hear the node, and when they look around if they push. What nobody confirms is thus told again, once per look at most;
-//! news that come meanwhile join it.
+//! hear the node, and if they push, when they look around for the first, second, fourth, eighth, ... time since there is
+//! something. News that come meanwhile join it.
 
 pub mod battery;
 pub mod figures;
@@ -229,7 +229,7 @@ impl Mobile {
         }
     }
 
-    /// A parent at place `place` sends something to the mobile node `here`, which gets it when its radio listens.
+    /// The parent at place `place` sends something to the mobile node `here`, which gets it when its radio listens.
     fn page(&self, state: &mut MobileState, here: Here, place: usize, is_notice: bool, fx: &mut impl Effects<Self>) {
         let phone = &mut state.phones[here.index - state.first];
         let is_first = phone.checked | phone.noticed == 0;

@@ -55,7 +55,10 @@ impl Mobile {
                 continue;
             }
             let silent = CoarseTime::from(now).ticks_since(heard);
-            if state.waiting.get(slot).is_some_and(|waiting| !waiting.is_empty()) {
+            let waits = state.waiting.get(slot).filter(|waiting| !waiting.is_empty());
+            // Again after 1, 2, 4, ... looks: who is away is told seldom.
+            let looks = waits.map(|waiting| CoarseTime::from(now).ticks_since(waiting.since) / look);
+            if looks.is_some_and(u32::is_power_of_two) {
                 self.notify(state, slot, fx);
             } else if silent / check > silent.saturating_sub(look) / check {
                 state.counts.checks += 1;

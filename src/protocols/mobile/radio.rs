@@ -86,7 +86,10 @@ pub struct Direction {
 
 impl Direction {
     const fn span(&self, bytes: u32) -> SimSpan {
-        SimSpan::from_nanos((bytes as u128 * 8 * 1_000_000_000 / self.rate as u128) as u64)
+        // In two steps, for 64 bits: of whole seconds, and of the rest.
+        let bits = bytes as u64 * 8;
+        let rest = (bits % self.rate).saturating_mul(1_000_000_000) / self.rate;
+        SimSpan::from_nanos((bits / self.rate).saturating_mul(1_000_000_000).saturating_add(rest))
     }
 
     const fn energy(&self, bytes: u32) -> u64 {

@@ -8,6 +8,8 @@ use crate::contract::{NodeId, Nodes, SimTime};
 pub struct ShardingCounts {
     /// Changes that the registrar announced: nodes that went down, that became members, and that leave.
     pub changes: [u64; 3],
+    /// How often it did.
+    pub epochs: u64,
     /// Views that the registrar sent to nodes that had an old one.
     pub views: u64,
     /// Records in batches, each time that they were sent.
@@ -33,6 +35,7 @@ pub struct ShardingCounts {
 impl ShardingCounts {
     fn merge(&mut self, other: &Self) {
         self.changes.iter_mut().zip(other.changes).for_each(|(own, more)| *own += more);
+        self.epochs += other.epochs;
         self.views += other.views;
         self.sent += other.sent;
         self.stored += other.stored;

@@ -120,6 +120,7 @@ impl Sharding {
         let changed = announced.iter().map(|&(node, change)| (node, change == MEMBER));
         registrar.view = registrar.view.with(changed);
         registrar.epoch += 1;
+        state.counts.epochs += 1;
         let (epoch, bytes) = (registrar.epoch, &mut state.bytes);
         bytes.clear();
         wire::pack(announced.iter().map(|&(node, change)| wire::item(node, change)), bytes);

@@ -59,7 +59,7 @@ pub struct MobileSpec {
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
     let policies = choices(reader, own, "policy", "a policy", &POLICIES, &[0, 1, 2, 3]);
     let mut time = |key, default| span(reader, own, key, SimSpan::from_secs(default), INTERVAL);
-    let (ping, silence, check) = (time("ping", 30), time("silence", 4 * 3_600), time("check", 4 * 3_600));
+    let (ping, silence, check) = (time("ping", 30), time("silence", 3_600), time("check", 3_600));
     let look = time("look", 30);
     let look_at = look.at.or(check.at);
     let (transactions, news) = (time("transactions", 4 * 3_600), time("news", 4 * 3_600));

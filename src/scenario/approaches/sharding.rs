@@ -288,6 +288,9 @@ fn handed_over(all: &ShardingFigures, fulls: u64) -> Figures {
         figures.add("full", name, "1", count as f64);
     }
     let measured = all.changes() > 0;
+    // Changes that are announced together move a record once.
+    figures.add("full", "announcements", "1", counts.epochs as f64);
+    figures.add("full", "records-moved", "1", counts.stored as f64);
     figures.add("full", "records-moved-per-change", "1", measured.then_some(moved));
     figures.add("full", "records-least-per-change", "1", least);
     figures.add("full", "moved-by-least", "ratio", (measured && least > 0.0).then(|| moved / least));
