@@ -250,7 +250,7 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("mobile", "look = \"1h\"\ncheck = \"1min\"", "write look <= check"),
         ("sharding", "placement = []", "write at least one"),
         ("sharding", "replicas = 9", "write at most 8"),
-        ("sharding", "value_size = \"2 KB\"", "write batch = 29 or less"),
+        ("sharding", "value_size = \"2 kB\"", "write batch = 29 or less"),
         ("sharding", "depart = 1.5", "from 0 to 1"),
     ] {
         let refusal = refusal(name, options);
@@ -260,14 +260,9 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         SMALL.replace("full = 40", "full = 1").replace("super = 7", "super = 1") + "approaches = \"discovery\"\n";
     let refused = parse("a.toml", &text, &[]).expect_err("nobody can be a parent").to_string();
     assert!(refused.contains("too few for 4 parents"), "{refused}");
-    for (name, expected) in [("mobile", "mobile nodes need full nodes"), ("sharding", "sharding needs super and full")]
-    {
-        let text = format!(
-            "name = \"a\"\nnodes = 50\ntiers = {{ super = 1, full = 0, mobile = 20 }}\napproaches = \"{name}\"\n"
-        );
-        let refused = parse("a.toml", &text, &[]).expect_err("there are no full nodes").to_string();
-        assert!(refused.contains(expected), "{refused}");
-    }
+    let text = SMALL.replace("mobile = 50", "mobile = 0") + "approaches = \"mobile\"\n";
+    let refused = parse("a.toml", &text, &[]).expect_err("there are no mobile nodes").to_string();
+    assert!(refused.contains("there are 0 mobile nodes"), "{refused}");
 }
 
 #[test]
@@ -385,7 +380,8 @@ fn all_mechanisms_together_do_what_each_does_alone() {
         let figures = point.figures.iter().find(|figures| figures.topic == topic).unwrap_or_else(|| panic!("{topic}"));
         figures.get(subject, name).unwrap_or_else(|| panic!("{topic} {subject} {name}: {figures:?}"))
     };
-    assert_eq!(get("attachment", "light", "orphaned-at-end"), 0.0);
+    // Nodes begin to look for parents within half a minute, which is longer than this run.
+    assert!(get("attachment", "light", "orphaned-at-end") < get("attachment", "light", "up-at-end") / 4.0);
     assert!(get("routing", "light", "sent") > 500.0 && get("routing", "light", "confirmed") > 0.99);
     assert!(get("transactions", "all", "committed") > 500.0);
     assert!(get("consensus", "super", "rounds") >= 8.0 && get("consensus", "super", "forks") == 0.0);
@@ -400,8 +396,8 @@ fn all_mechanisms_together_do_what_each_does_alone() {
 
 #[test]
 fn mobile_nodes_spend_what_their_policy_wakes_them_for() {
-    let text = "name = \"a\"\nnodes = 220\nwarmup = \"0s\"\nmeasure = \"12h\"\ntimeline = \"1h\"\n\
-                approaches = \"mobile\"\ntiers = { super = 0, full = 20, mobile = 200 }\n";
+    let text = "name = \"a\"\nnodes = 221\nwarmup = \"0s\"\nmeasure = \"12h\"\ntimeline = \"1h\"\n\
+                approaches = \"mobile\"\ntiers = { super = 1, full = 20, mobile = 200 }\n";
     let points = run(&parse("a.toml", text, &[]).unwrap_or_else(|error| panic!("{error}")), 2);
     let get = |name: &str| points.iter().map(|point| point.figures[0].get("mobile", name).unwrap()).collect::<Vec<_>>();
     let (wakes, power) = (get("wakes-a-day"), get("radio-power-mean"));
@@ -438,6 +434,6 @@ fn shards_move_as_much_as_their_placement_makes_them() {
         for figure in ["lost", "under-replicated-at-end", "waiting-at-end"] {
             assert_eq!(missing.get("records", figure), Some(0.0), "{name}: {figure}");
         }
-        assert_eq!(missing.curves[0].points.len(), 16 * 6, "{name}");
+        assert_eq!(missing.curves[0].points.len(), 911, "{name}: every second, and the end");
     }
 }

@@ -163,11 +163,7 @@ impl LedgerSpec {
 
 impl Spec for LedgerSpec {
     fn check(&self, reader: &mut Reader, population: Population, at: Place) {
-        let [supers, fulls] = [NodeType::SuperNode, NodeType::FullNode].map(|tier| population.count(tier));
-        if supers == 0 || fulls == 0 {
-            let title = format!("a ledger needs super and full nodes, and there are {supers} and {fulls}");
-            reader.report(Draft::new(at, title, "write more of them under [tiers]"));
-        }
+        let supers = population.count(NodeType::SuperNode);
         if supers > REPLICAS_MAX {
             let title = format!("consensus among {supers} super nodes is too large");
             reader.report(Draft::new(at, title, format!("write super = {REPLICAS_MAX} or less under [tiers]")));

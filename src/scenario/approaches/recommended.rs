@@ -145,15 +145,8 @@ fn layer<'a, S>(
 
 impl Spec for RecommendedSpec {
     fn check(&self, reader: &mut Reader, population: Population, at: Place) {
-        let lasts = [NodeType::LightNode, NodeType::MobileNode, NodeType::MobileNode, NodeType::MobileNode];
-        let checked: [&dyn Spec; 4] = [&self.routing, &self.ledger, &self.discovery, &self.mobile];
-        // What is missing from one layer is missing from others as well: it is told once.
-        let before = reader.drafts.len();
-        for (spec, last) in checked.into_iter().zip(lasts) {
-            if reader.drafts.len() == before {
-                spec.check(reader, population.up_to(last), at);
-            }
-        }
+        let layers: [&dyn Spec; 4] = [&self.ledger, &self.discovery, &self.mobile, &self.sharding];
+        layers.into_iter().for_each(|spec| spec.check(reader, population, at));
     }
 
     fn canonical(&self) -> String {

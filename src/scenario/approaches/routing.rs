@@ -2,7 +2,7 @@
 
 use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
-use super::super::problem::{Draft, Place};
+use super::super::problem::Draft;
 use super::super::reader::{Reader, Section};
 use super::super::tree::Value;
 use super::super::{Point, Scenario};
@@ -195,14 +195,6 @@ impl RoutingSpec {
 }
 
 impl Spec for RoutingSpec {
-    fn check(&self, reader: &mut Reader, population: Population, at: Place) {
-        let [supers, fulls] = [NodeType::SuperNode, NodeType::FullNode].map(|tier| population.count(tier));
-        if supers == 0 || fulls == 0 {
-            let title = format!("routing needs super and full nodes, and there are {supers} and {fulls}");
-            reader.report(Draft::new(at, title, "write more of them under [tiers]"));
-        }
-    }
-
     fn canonical(&self) -> String {
         let RoutingSpec { parents, super_parents, candidates, missed, repeat, locations, homes, .. } = self;
         let Messages { interval, len, answer, attempts, .. } = self.messages;

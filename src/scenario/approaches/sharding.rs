@@ -180,11 +180,8 @@ impl ShardingSpec {
 
 impl Spec for ShardingSpec {
     fn check(&self, reader: &mut Reader, population: Population, at: Place) {
-        let [supers, fulls] = [NodeType::SuperNode, NodeType::FullNode].map(|tier| population.count(tier));
-        if supers == 0 || fulls == 0 {
-            let title = format!("sharding needs super and full nodes, and there are {supers} and {fulls}");
-            reader.report(Draft::new(at, title, "write more of them under [tiers]"));
-        } else if fulls.div_ceil(8) as usize > BATCH_LEN_MAX {
+        let fulls = population.count(NodeType::FullNode);
+        if fulls.div_ceil(8) as usize > BATCH_LEN_MAX {
             let title = format!("who of {fulls} full nodes is a member fits no datagram");
             reader.report(Draft::new(at, title, format!("write full = {} or less under [tiers]", BATCH_LEN_MAX * 8)));
         }
