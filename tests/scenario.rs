@@ -27,7 +27,9 @@ const LINKS: TierLinks = TierLinks { full_peers: 32, super_parents: 2, light_par
 
 #[test]
 fn an_almost_empty_file_gives_the_defaults() {
-    let all = Approach::NAMES.map(|name| format!("{name:?}")).join(", ");
+    // Mechanisms come last, and need networks that fit them: see tests/mechanisms.rs.
+    let all = Approach::NAMES.into_iter().take_while(|name| *name != "kademlia");
+    let all = all.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
     let scenario = read(&format!("name = \"a\"\nnodes = 10_000\napproaches = [{all}]"));
     assert_eq!((scenario.name.as_str(), scenario.description.as_str(), scenario.seed), ("a", "", 1));
     assert_eq!(scenario.timeline, SimSpan::from_secs(1));
@@ -35,12 +37,9 @@ fn an_almost_empty_file_gives_the_defaults() {
     assert_eq!((scenario.network.loss, scenario.network.header), (0.0, 28));
     let latency = LatencySpec::Uniform { min: SimSpan::from_millis(10), max: SimSpan::from_millis(100) };
     assert_eq!(scenario.network.latency, latency);
-    let is_mechanism = |approach: &Approach| matches!(approach, Approach::Mechanism(_));
     let approaches: Vec<_> = scenario.points.iter().map(|point| point.approach).collect();
-    let (mechanisms, others): (Vec<_>, Vec<_>) = approaches.into_iter().partition(is_mechanism);
-    assert_eq!(mechanisms.len(), Approach::NAMES.len() - others.len());
     assert_eq!(
-        others,
+        approaches,
         [
             Approach::FullMesh { event_nodes_max: 1_000 },
             Approach::Hierarchical(LINKS),
