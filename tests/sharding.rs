@@ -211,7 +211,8 @@ fn threads_and_partitions_cannot_be_seen() {
         let departures = Some(Departures { share: 0.05, from: at(50), over: SimSpan::from_secs(300) });
         let options = ShardingOptions { departures, records: 1_500, ..options(placement) };
         let expected = run(options, 0.02, &settings);
-        assert!(expected.figures.counts.stored > 1_000 && expected.figures.changes() > 10);
+        let counts = &expected.figures.counts;
+        assert!(counts.stored > 100 && expected.figures.changes() > 5, "{}: {counts:?}", placement.name());
         for (threads, partitions_log2) in [(1, Some(3)), (3, None)] {
             let settings = Settings { threads, partitions_log2, ..settings.clone() };
             let found = run(options, 0.02, &settings);
