@@ -8,6 +8,7 @@ pub mod contract;
 pub mod engine;
 pub mod metrics;
 pub mod protocols;
+pub mod registry;
 pub mod report;
 pub mod scenario;
 pub mod topologies;

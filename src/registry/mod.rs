@@ -1,0 +1,5 @@
+//! The user registry: who is registered, by which government id, and who vouches for whom.
+
+pub mod record;
+pub mod rules;
+pub mod store;
