@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out.
 
+mod check;
 mod progress;
 mod run;
 
@@ -23,7 +24,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok; 2 bad scenario or arguments; 3 will not fit in memory; \
-    4 a file cannot be read or written; 70 internal error.";
+    4 a file cannot be read or written; 70 internal error; 98 results are not as accepted; 99 a threshold failed; \
+    130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -35,6 +37,88 @@ enum Command {
     /// not at all.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Run scenarios and compare them with what was accepted before.
+    ///
+    /// The baseline of a scenario holds its message counts and bytes in total and over time, the digest of all that was
+    /// delivered, and the metrics that its table [tolerance] names. They must be the same, but for tolerances; with any
+    /// tolerance above zero the digest is not compared. The thresholds of the table [thresholds] must be kept. Where
+    /// results differ from the baseline, the exit code is 98; where only thresholds fail, 99; where a scenario cannot be
+    /// checked, what `run` would say.
+    #[command(after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Check(CheckArgs),
+    /// Run scenarios, show what differs from their baselines, and write the baselines anew.
+    ///
+    /// Asks before it writes. Baselines belong into version control, where they are reviewed as code is; so nothing is
+    /// accepted where the variable CI is set.
+    #[command(after_help = format!("{ACCEPT_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Accept(AcceptArgs),
+}
+
+const CHECK_EXAMPLES: &str = "Examples:
+  qnetsim check scenarios/small
+  qnetsim check scenarios/small --tolerance 1% --tolerance messages.sent=0%
+  qnetsim check scenarios/small --format junit > junit.xml
+  qnetsim check scenarios/small --format github";
+
+const ACCEPT_EXAMPLES: &str = "Examples:
+  qnetsim accept scenarios/small/gossip.toml
+  qnetsim accept scenarios/small --yes";
+
+/// Arguments of `qnetsim check`.
+#[derive(Debug, clap::Args)]
+struct CheckArgs {
+    #[command(flatten)]
+    what: Baselines,
+
+    /// By how much metrics may move, either way, as a share of what was accepted: 1% or 0.01 of all, METRIC=1% of one.
+    /// May be repeated.
+    #[arg(long = "tolerance", value_name = "[METRIC=]SHARE")]
+    tolerances: Vec<String>,
+
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
+    format: CheckFormat,
+}
+
+/// Arguments of `qnetsim accept`.
+#[derive(Debug, clap::Args)]
+struct AcceptArgs {
+    #[command(flatten)]
+    what: Baselines,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Which scenarios, with which baselines.
+#[derive(Debug, clap::Args)]
+struct Baselines {
+    /// Scenario files (TOML), or folders with scenario files.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Folder of the baselines, a file NAME.csv for each scenario; the folder `baselines` beside the scenario file if not
+    /// given.
+    #[arg(long, value_name = "DIR")]
+    baseline: Option<PathBuf>,
+
+    /// Threads to use; all cores if not given. Changes no result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// What `check` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// A JUnit report.
+    Junit,
+    /// Annotations of GitHub Actions.
+    Github,
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -96,6 +180,9 @@ impl Failure {
     const WILL_NOT_FIT: u8 = 3;
     const INPUT_OUTPUT: u8 = 4;
     const INTERNAL: u8 = 70;
+    const DIFFERS: u8 = 98;
+    const THRESHOLD: u8 = 99;
+    const INTERRUPTED: u8 = 130;
 
     /// A failure that says `error` and its causes.
     fn of(code: u8, error: &dyn std::error::Error) -> Self {
@@ -108,8 +195,11 @@ impl Failure {
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    exit_when_interrupted();
     let result = catch_unwind(AssertUnwindSafe(|| match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
+        Command::Accept(args) => check::accept(args),
     }));
     let failure = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -124,6 +214,17 @@ pub fn main() -> ExitCode {
     // Nothing is left to be done if standard error is gone.
     let _ = writeln!(io::stderr(), "{}", failure.message.trim_end());
     ExitCode::from(failure.code)
+}
+
+/// Makes an interrupt end the process with the documented exit code. Files are whole or absent at any moment.
+fn exit_when_interrupted() {
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    // Without the handler an interrupt still ends the process, and the shell says 130 as well.
+    let _ = signal_hook::flag::register_conditional_shutdown(
+        signal_hook::consts::SIGINT,
+        i32::from(Failure::INTERRUPTED),
+        always,
+    );
 }
 
 /// Writes to standard output; a reader that has gone away is no error.
