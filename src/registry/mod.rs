@@ -1,7 +1,26 @@
 //! The user registry: who is registered, by which government id, and who vouches for whom.
 
+mod access;
+mod commit;
+pub mod consensus;
 pub mod currencies;
+pub mod database;
+mod draft;
+pub mod fjall;
+pub mod layout;
+mod locks;
+pub mod memory;
+pub mod meta;
 pub mod population;
 pub mod record;
 pub mod rules;
 pub mod store;
+#[cfg(test)]
+mod tests;
+
+pub use access::{BatchError, DatabaseError, Outcome};
+pub use commit::Durability;
+pub use consensus::UserRegistryConsensus;
+pub use database::{Cursor, Settings, UserDatabase, Users};
+pub use layout::{Layout, Stored, UserId};
+pub use meta::Counters;

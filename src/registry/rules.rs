@@ -4,6 +4,8 @@
 //! over a registry that is sharded over many nodes, where the government id is claimed at one shard and the user created
 //! at another. So they are generic in what names a user and a government id.
 
+use std::fmt;
+
 /// What the rules have to know of records that somebody keeps.
 pub trait Records {
     /// What names a user.
@@ -48,6 +50,19 @@ pub enum Refusal<K> {
     SelfEndorsement,
     /// Nobody endorses twice.
     EndorsedAlready,
+}
+
+impl<K: fmt::Display> fmt::Display for Refusal<K> {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Refusal::KeyTaken => out.write_str("somebody is registered with that key"),
+            Refusal::GovernmentIdTaken { by } => write!(out, "that government id is registered, by {by}"),
+            Refusal::UnknownUser => out.write_str("who is to be endorsed is not registered"),
+            Refusal::UnknownEndorser => out.write_str("who endorses is not registered"),
+            Refusal::SelfEndorsement => out.write_str("nobody endorses themselves"),
+            Refusal::EndorsedAlready => out.write_str("nobody endorses a user twice"),
+        }
+    }
 }
 
 /// What the rules say of something: that it may be done, with what follows, or why not. What cannot be read is an error

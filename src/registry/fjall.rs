@@ -1,0 +1,296 @@
+//! A registry on disk: fjall, a log-structured merge tree, with a keyspace for each family.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use fjall::config::{
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, RestartIntervalPolicy,
+};
+use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use thiserror::Error;
+
+use super::store::{Batch, BulkStore, Entries, Entry, Family, Store, Value};
+
+/// How a store on disk is opened. What concerns the format of files (`compressed`, `bloom_filters`) holds for a store
+/// that is created; one that exists keeps what it was created with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FjallOptions {
+    /// Whether to create a store where there is none. Default: yes.
+    pub create: bool,
+    /// Blocks that are kept in memory, in bytes. Default: 32 MiB.
+    pub block_cache: u64,
+    /// Changes of one family that are collected in memory before they are written as a table, in bytes. Default: 16 MiB,
+    /// so that seven families take 112 MiB at most before the writers are held back.
+    pub memtable: u64,
+    /// Whether blocks are compressed (LZ4) where that makes them smaller. Default: yes.
+    pub compressed: bool,
+    /// Whether tables have bloom filters, 10 bits a key, where keys are asked for that may be absent. Default: yes.
+    pub bloom_filters: bool,
+    /// Threads that write and merge tables. Default: 2.
+    pub workers: usize,
+}
+
+impl Default for FjallOptions {
+    fn default() -> Self {
+        FjallOptions {
+            create: true,
+            block_cache: 32 << 20,
+            memtable: 16 << 20,
+            compressed: true,
+            bloom_filters: true,
+            workers: 2,
+        }
+    }
+}
+
+/// Why a store on disk cannot be opened, read or written.
+#[derive(Debug, Error)]
+pub enum FjallError {
+    /// Nothing is there, and nothing was to be created.
+    #[error("there is no registry at {path}", path = .0.display())]
+    Missing(PathBuf),
+    /// Something else is there.
+    #[error("{path} holds something that is not a registry: {1}", path = .0.display())]
+    NotARegistry(PathBuf, String),
+    /// Another process has it open.
+    #[error("the registry at {path} is in use by another process", path = .0.display())]
+    Locked(PathBuf),
+    /// A later version of the engine wrote it.
+    #[error("the registry at {path} was written by a later version of its engine (format {1}; known up to 3)", path = .0.display())]
+    Newer(PathBuf, u8),
+    /// Its files are damaged.
+    #[error("the registry at {path} is damaged: {1}", path = .0.display())]
+    Corrupt(PathBuf, String),
+    /// No room is left on the disk.
+    #[error("the disk of {path} is full; what was not acknowledged is not kept", path = .0.display())]
+    DiskFull(PathBuf, #[source] io::Error),
+    /// An earlier write failed, so that nothing more is written.
+    #[error("an earlier write to {path} failed; open it again when the cause is gone", path = .0.display())]
+    Poisoned(PathBuf),
+    /// The file system refused something.
+    #[error("cannot read or write {path}", path = .0.display())]
+    Io(PathBuf, #[source] io::Error),
+    /// Keys that are ingested do not ascend.
+    #[error("entries of the family {0} do not come in order of their keys")]
+    Disorder(&'static str),
+}
+
+/// Families on disk.
+pub struct FjallStore {
+    keyspaces: [Keyspace; Family::ALL.len()],
+    database: Database,
+    path: PathBuf,
+}
+
+/// What fjall calls the file that says which of its formats a folder has, and the highest that is known.
+const MARKER: &str = "version";
+const ENGINE_FORMAT: u8 = 3;
+
+/// The least that all journals together may grow to before tables are written, in bytes.
+const JOURNAL: u64 = 64 << 20;
+
+/// How the tables of a family are written.
+fn keyspace_options(family: Family, options: &FjallOptions) -> KeyspaceCreateOptions {
+    let (block, filtered, compressible) = match family {
+        Family::User => (16 << 10, false, true),
+        Family::Key | Family::GovernmentId => (8 << 10, true, true),
+        Family::Endorsement => (16 << 10, true, true),
+        Family::Currency | Family::Country => (16 << 10, false, true),
+        Family::Meta => (4 << 10, false, false),
+    };
+    let compression = if options.compressed && compressible { CompressionType::Lz4 } else { CompressionType::None };
+    let filter = if options.bloom_filters && filtered {
+        FilterPolicy::all(FilterPolicyEntry::Bloom(BloomConstructionPolicy::BitsPerKey(10.0)))
+    } else {
+        FilterPolicy::disabled()
+    };
+    KeyspaceCreateOptions::default()
+        .max_memtable_size(options.memtable)
+        .data_block_size_policy(BlockSizePolicy::all(block))
+        .data_block_restart_interval_policy(RestartIntervalPolicy::all(16))
+        .data_block_compression_policy(CompressionPolicy::all(compression))
+        .filter_policy(filter)
+}
+
+/// What an error of the engine means for the store at `path`.
+fn explain(path: &Path, error: fjall::Error) -> FjallError {
+    let path = path.to_path_buf();
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => explain_io(path, error),
+        fjall::Error::Locked => FjallError::Locked(path),
+        fjall::Error::Poisoned => FjallError::Poisoned(path),
+        other => FjallError::Corrupt(path, format!("{other:?}")),
+    }
+}
+
+fn explain_io(path: PathBuf, error: io::Error) -> FjallError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => FjallError::DiskFull(path, error),
+        io::ErrorKind::UnexpectedEof => FjallError::Corrupt(path, error.to_string()),
+        _ => FjallError::Io(path, error),
+    }
+}
+
+/// Whether there is a store of the engine at `path`, or room for one.
+fn look(path: &Path, create: bool) -> Result<(), FjallError> {
+    let not = |what: &str| FjallError::NotARegistry(path.to_path_buf(), what.to_owned());
+    let failed = |error| explain_io(path.to_path_buf(), error);
+    if !path.try_exists().map_err(failed)? {
+        return if create { Ok(()) } else { Err(FjallError::Missing(path.to_path_buf())) };
+    }
+    if !path.is_dir() {
+        return Err(not("it is a file"));
+    }
+    let marker = match std::fs::read(path.join(MARKER)) {
+        Ok(marker) => marker,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let empty = path.read_dir().map_err(failed)?.next().is_none();
+            return match (empty, create) {
+                (true, true) => Ok(()),
+                (true, false) => Err(FjallError::Missing(path.to_path_buf())),
+                (false, _) => Err(not("a folder with other files")),
+            };
+        }
+        Err(error) => return Err(failed(error)),
+    };
+    match marker.as_slice() {
+        [b'F', b'J', b'L', version, ..] if *version > ENGINE_FORMAT => {
+            Err(FjallError::Newer(path.to_path_buf(), *version))
+        }
+        [b'F', b'J', b'L', ENGINE_FORMAT, ..] => Ok(()),
+        [b'F', b'J', b'L', ..] => Err(not("a store of an earlier version of the engine")),
+        _ => Err(FjallError::Corrupt(path.to_path_buf(), format!("its file `{MARKER}` is no version"))),
+    }
+}
+
+impl FjallStore {
+    /// Opens the store at `path`, a folder, or creates it.
+    ///
+    /// # Errors
+    ///
+    /// All of [`FjallError`] but `Poisoned` and `Disorder`.
+    pub fn open(path: &Path, options: &FjallOptions) -> Result<Self, FjallError> {
+        look(path, options.create)?;
+        let failed = |error| explain(path, error);
+        let builder = Database::builder(path)
+            .cache_size(options.block_cache)
+            .max_journaling_size(JOURNAL)
+            .worker_threads(options.workers.max(1));
+        let database = builder.open().map_err(failed)?;
+        let known = |name: &str| Family::ALL.iter().any(|family| family.name() == name);
+        if let Some(foreign) = database.list_keyspace_names().iter().find(|name| !known(name)) {
+            return Err(FjallError::NotARegistry(path.to_path_buf(), format!("a store with a keyspace {foreign:?}")));
+        }
+        let open = |family: Family| database.keyspace(family.name(), || keyspace_options(family, options));
+        let mut keyspaces = Vec::with_capacity(Family::ALL.len());
+        for family in Family::ALL {
+            keyspaces.push(open(family).map_err(failed)?);
+        }
+        let Ok(keyspaces) = keyspaces.try_into() else { unreachable!("one keyspace for each family") };
+        Ok(FjallStore { keyspaces, database, path: path.to_path_buf() })
+    }
+
+    /// The folder of the store.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Bytes of the tables of `family` on disk.
+    pub fn table_bytes(&self, family: Family) -> u64 {
+        self.keyspace(family).disk_space()
+    }
+
+    /// Bytes of the journals on disk, and of nothing else.
+    ///
+    /// # Errors
+    ///
+    /// If their lengths cannot be read.
+    pub fn journal_bytes(&self) -> Result<u64, FjallError> {
+        self.database.journal_disk_space().map_err(|error| explain(&self.path, error))
+    }
+
+    /// Bytes of blocks in the cache.
+    pub fn cached_bytes(&self) -> u64 {
+        self.database.cache_size()
+    }
+
+    /// Writes what is in memory to tables and merges all tables of every family into one run.
+    ///
+    /// # Errors
+    ///
+    /// If tables cannot be read or written.
+    pub fn compact(&self) -> Result<(), FjallError> {
+        for keyspace in &self.keyspaces {
+            keyspace.rotate_memtable_and_wait().map_err(|error| explain(&self.path, error))?;
+            keyspace.major_compact().map_err(|error| explain(&self.path, error))?;
+        }
+        Ok(())
+    }
+
+    fn keyspace(&self, family: Family) -> &Keyspace {
+        &self.keyspaces[family as usize]
+    }
+}
+
+impl Store for FjallStore {
+    type Error = FjallError;
+
+    fn get(&self, family: Family, key: &[u8]) -> Result<Option<Value>, FjallError> {
+        let found = self.keyspace(family).get(key).map_err(|error| explain(&self.path, error))?;
+        Ok(found.map(|value| value.to_vec()))
+    }
+
+    fn contains(&self, family: Family, key: &[u8]) -> Result<bool, FjallError> {
+        self.keyspace(family).contains_key(key).map_err(|error| explain(&self.path, error))
+    }
+
+    fn scan<'a>(&'a self, family: Family, prefix: &[u8], from: &[u8]) -> Entries<'a, FjallError> {
+        let prefix = prefix.to_vec();
+        let entries = self.keyspace(family).range(prefix.as_slice().max(from)..);
+        let read = move |guard: fjall::Guard| match guard.into_inner() {
+            Ok((key, value)) => key.starts_with(&prefix).then(|| Ok((key.to_vec(), value.to_vec()))),
+            Err(error) => Some(Err(explain(&self.path, error))),
+        };
+        Box::new(entries.map_while(read))
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), FjallError> {
+        let mut changes = self.database.batch();
+        for (family, key, value) in batch.changes {
+            match value {
+                Some(value) => changes.insert(self.keyspace(family), key, value),
+                None => changes.remove(self.keyspace(family), key),
+            }
+        }
+        changes.commit().map_err(|error| explain(&self.path, error))
+    }
+
+    fn sync(&self) -> Result<(), FjallError> {
+        self.database.persist(PersistMode::SyncAll).map_err(|error| explain(&self.path, error))
+    }
+}
+
+impl BulkStore for FjallStore {
+    fn ingest<E: From<FjallError>>(
+        &self,
+        family: Family,
+        entries: impl Iterator<Item = Result<Entry, E>>,
+    ) -> Result<u64, E> {
+        let failed = |error| explain(&self.path, error);
+        let mut ingestion = self.keyspace(family).start_ingestion().map_err(failed)?;
+        let mut last: Option<Vec<u8>> = None;
+        let mut taken = 0;
+        for entry in entries {
+            let (key, value) = entry?;
+            // The engine panics where keys do not ascend.
+            if last.as_ref().is_some_and(|last| *last >= key) {
+                return Err(FjallError::Disorder(family.name()).into());
+            }
+            ingestion.write(key.as_slice(), value).map_err(failed)?;
+            last = Some(key);
+            taken += 1;
+        }
+        ingestion.finish().map_err(failed)?;
+        Ok(taken)
+    }
+}
