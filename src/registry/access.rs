@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use thiserror::Error;
 
+use super::cache::Caches;
 use super::draft::Draft;
 use super::layout::compact::{self, GroupMember, Record};
 use super::layout::{BadRecord, Layout, Stored, UserId, documented};
@@ -103,11 +104,12 @@ pub(super) fn damaged<E: std::error::Error>(family: Family, key: &[u8], problem:
 pub(super) struct Access<'a, S> {
     pub(super) draft: Draft<'a, S>,
     pub(super) layout: Layout,
+    caches: &'a Caches,
 }
 
 impl<'a, S: Store> Access<'a, S> {
-    pub(super) fn new(store: &'a S, layout: Layout) -> Self {
-        Access { draft: Draft::new(store), layout }
+    pub(super) fn new(store: &'a S, layout: Layout, caches: &'a Caches) -> Self {
+        Access { draft: Draft::new(store), layout, caches }
     }
 
     /// What is at the number `id` (compact).
@@ -134,18 +136,28 @@ impl<'a, S: Store> Access<'a, S> {
         Ok(None)
     }
 
-    /// The user with `key`.
-    pub(super) fn find(&self, key: &UserKey) -> Outcome<Option<Stored>, S> {
+    /// The user with `key`, from the cache if there and the draft has changed nothing.
+    pub(super) fn find(&self, key: &UserKey) -> Outcome<Option<Arc<Stored>>, S> {
+        if self.draft.is_clean()
+            && let Some(stored) = self.caches.user(key)
+        {
+            return Ok(Some(stored));
+        }
+        self.load(key)
+    }
+
+    /// The user with `key`, not from the cache.
+    pub(super) fn load(&self, key: &UserKey) -> Outcome<Option<Arc<Stored>>, S> {
         match self.layout {
             Layout::Compact => Ok(match self.numbered(key)? {
-                Some((id, Record::User(user))) => Some(Stored { id, user, endorsers: Vec::new() }),
+                Some((id, Record::User(user))) => Some(Arc::new(Stored { id, user, endorsers: Vec::new() })),
                 _ => None,
             }),
             Layout::Documented => {
                 let key = documented::user_key(key);
                 let Some(value) = self.draft.get(Family::User, &key)? else { return Ok(None) };
                 let stored = documented::read_user(&key, &value);
-                stored.map(Some).map_err(|problem| damaged(Family::User, &key, problem))
+                stored.map(|stored| Some(Arc::new(stored))).map_err(|problem| damaged(Family::User, &key, problem))
             }
         }
     }
@@ -198,10 +210,7 @@ impl<'a, S: Store> Access<'a, S> {
                 let group = self.group(&self.group_of(endorsed, endorser.1)?)?;
                 Ok(group.binary_search_by_key(&endorser.1, |member| member.endorser).is_ok())
             }
-            Layout::Documented => {
-                let key = documented::endorsement_key(&endorsed.user.key, endorser.0);
-                Ok(self.draft.get(Family::Endorsement, &key)?.is_some())
-            }
+            Layout::Documented => Ok(endorsed.endorsers.contains(endorser.0)),
         }
     }
 
@@ -393,7 +402,7 @@ impl<S: Store> rules::Records for Access<'_, S> {
 
     fn standing(&self, key: &UserKey) -> Outcome<Option<Standing>, S> {
         let found = self.find(key)?;
-        Ok(found.map(|Stored { user, .. }| Standing { endorsements: user.endorsements, verified: user.verified }))
+        Ok(found.map(|stored| Standing { endorsements: stored.user.endorsements, verified: stored.user.verified }))
     }
 
     fn owner(&self, government_id: &Digest) -> Outcome<Option<UserKey>, S> {
@@ -402,9 +411,11 @@ impl<S: Store> rules::Records for Access<'_, S> {
 
     fn is_endorsed_by(&self, endorsed: &UserKey, endorser: &UserKey) -> Outcome<bool, S> {
         let Some(endorsed) = self.find(endorsed)? else { return Ok(false) };
-        let id = match self.layout {
-            Layout::Documented => 0,
-            Layout::Compact => match self.numbered(endorser)? {
+        let id = match (self.layout, self.find(endorser)?) {
+            (_, Some(endorser)) => endorser.id,
+            (Layout::Documented, None) => 0,
+            // Whoever is deleted, or registered elsewhere, may have endorsed before.
+            (Layout::Compact, None) => match self.numbered(endorser)? {
                 Some((id, _)) => id,
                 None => return Ok(false),
             },

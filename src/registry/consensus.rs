@@ -1,5 +1,7 @@
 //! What the registry offers: registering, endorsing, and who is verified.
 
+use std::sync::Arc;
+
 use super::access::{DatabaseError, Outcome};
 use super::commit::Durability;
 use super::database::{Cursor, UserDatabase};
@@ -48,8 +50,8 @@ impl<S: Store> UserRegistryConsensus<S> {
         let _held = self.database.hold([&user.key], [&user.government_id]);
         let mut access = self.database.access();
         rules::register(&access, &user.key, &user.government_id)?.map_err(DatabaseError::Refused)?;
-        self.database.draft_new(&mut access, user)?;
-        self.database.commit(access, self.durability)
+        let stored = self.database.draft_new(&mut access, user)?;
+        self.database.commit(access, self.durability, |caches| caches.wrote_user(stored))
     }
 
     /// Counts `endorsement`, and returns where the endorsed user stands then. The signature is kept, not checked.
@@ -61,13 +63,18 @@ impl<S: Store> UserRegistryConsensus<S> {
     pub fn submit_endorsement(&self, endorsement: &Endorsement) -> Outcome<Standing, S> {
         let Endorsement { endorsed, endorser, .. } = endorsement;
         let _held = self.database.hold([endorsed, endorser], []);
+        // The rules and the write look at both several times: from the cache, if there is one.
+        let (found, by) = (self.database.get_user(endorsed)?, self.database.get_user(endorser)?);
         let mut access = self.database.access();
         let ruling = rules::endorse(&access, endorsed, endorser, self.enough)?;
         let standing = ruling.map_err(DatabaseError::Refused)?;
-        let find = |key| access.find(key)?.ok_or(DatabaseError::UnknownKey(*key));
-        let (found, by) = (find(endorsed)?, find(endorser)?.id);
-        access.endorse(&found, by, endorsement, standing)?;
-        self.database.commit(access, self.durability)?;
+        let found = found.ok_or(DatabaseError::UnknownKey(*endorsed))?;
+        let by = by.ok_or(DatabaseError::UnknownKey(*endorser))?.id;
+        let now = Arc::new(access.endorse(&found, by, endorsement, standing)?);
+        self.database.commit(access, self.durability, |caches| {
+            caches.forget_endorsements(endorsed);
+            caches.wrote_user(now);
+        })?;
         Ok(standing)
     }
 

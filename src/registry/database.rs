@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::access::{Access, BatchError, DatabaseError, Outcome, damaged};
+use super::cache::{CacheSizes, Caches};
 use super::commit::{Committer, Durability};
 use super::layout::compact::{self, Record};
 use super::layout::{BadRecord, Layout, Stored, UserId, documented};
@@ -18,6 +19,8 @@ use super::store::{Batch, Entries, Family, Store};
 pub struct Settings {
     /// The layout. `None` takes what the registry has, or the default for a new one.
     pub layout: Option<Layout>,
+    /// What is remembered in memory.
+    pub caches: CacheSizes,
 }
 
 /// Users in a store, by key, government id, currency and country.
@@ -30,6 +33,7 @@ pub struct UserDatabase<S: Store> {
     committer: Committer<S::Error>,
     stripes: Stripes,
     next_id: AtomicU64,
+    caches: Caches,
 }
 
 impl<S: Store> UserDatabase<S> {
@@ -58,6 +62,7 @@ impl<S: Store> UserDatabase<S> {
             committer: Committer::new(counters),
             stripes: Stripes::new(),
             next_id: AtomicU64::new(counters.next_id),
+            caches: Caches::new(&settings.caches),
         })
     }
 
@@ -100,7 +105,8 @@ impl<S: Store> UserDatabase<S> {
         self.counters().verified
     }
 
-    /// Replaces the counters, after entries were put into the store directly. Nobody else may write meanwhile.
+    /// Replaces the counters, after entries were put into the store directly. Nobody else may write meanwhile. It also forgets
+    /// what was remembered of users.
     ///
     /// # Errors
     ///
@@ -111,6 +117,7 @@ impl<S: Store> UserDatabase<S> {
         self.store.commit(batch)?;
         self.store.sync()?;
         self.committer.set_counters(counters);
+        self.caches.clear();
         self.next_id.store(counters.next_id, Ordering::Relaxed);
         Ok(())
     }
@@ -125,7 +132,7 @@ impl<S: Store> UserDatabase<S> {
     }
 
     pub(super) fn access(&self) -> Access<'_, S> {
-        Access::new(&self.store, self.layout)
+        Access::new(&self.store, self.layout, &self.caches)
     }
 
     /// Holds what concerns these keys and government ids against other writers.
@@ -151,11 +158,22 @@ impl<S: Store> UserDatabase<S> {
         }
     }
 
-    /// Writes what `access` has drafted.
-    pub(super) fn commit(&self, access: Access<'_, S>, durability: Durability) -> Outcome<(), S> {
+    /// Writes what `access` has drafted, under the locks of what is written. `remember` brings the caches up to date, also
+    /// where it is not known how much was written.
+    pub(super) fn commit(
+        &self,
+        access: Access<'_, S>,
+        durability: Durability,
+        remember: impl FnOnce(&Caches),
+    ) -> Outcome<(), S> {
         let (batch, delta) = access.draft.into_batch();
         let next_id = || self.next_id.load(Ordering::Relaxed);
-        self.committer.commit(&self.store, batch, delta, durability, next_id).map_err(DatabaseError::Store)
+        let written = self.committer.commit(&self.store, batch, delta, durability, next_id);
+        match &written {
+            Ok(()) => remember(&self.caches),
+            Err(_) => self.caches.clear(),
+        }
+        written.map_err(DatabaseError::Store)
     }
 
     /// The user with `key`.
@@ -164,7 +182,7 @@ impl<S: Store> UserDatabase<S> {
     ///
     /// If the store fails or holds a damaged record.
     pub fn get_user(&self, key: &UserKey) -> Outcome<Option<Arc<Stored>>, S> {
-        Ok(self.access().find(key)?.map(Arc::new))
+        self.caches.user_or(key, || self.access().load(key))
     }
 
     /// Who has `government_id`.
@@ -182,35 +200,35 @@ impl<S: Store> UserDatabase<S> {
     ///
     /// If the store fails or holds a damaged record.
     pub fn endorsements_of(&self, key: &UserKey) -> Outcome<Arc<[Endorsement]>, S> {
+        Ok(self.caches.endorsements_or(key, || self.load_endorsements(key))?.unwrap_or_default())
+    }
+
+    fn load_endorsements(&self, key: &UserKey) -> Outcome<Option<Arc<[Endorsement]>>, S> {
         let access = self.access();
-        Ok(match access.find(key)? {
-            Some(stored) => access.endorsements(&stored)?.into(),
-            None => Arc::default(),
-        })
+        let Some(stored) = access.load(key)? else { return Ok(None) };
+        Ok(Some(access.endorsements(&stored)?.into()))
     }
 
     /// Adds a user to a draft, under locks for the key and the government id: registered anew.
-    pub(super) fn draft_new(&self, access: &mut Access<'_, S>, user: &User) -> Outcome<Stored, S> {
+    pub(super) fn draft_new(&self, access: &mut Access<'_, S>, user: &User) -> Outcome<Arc<Stored>, S> {
         check_name(user)?;
         let user = User { endorsements: 0, verified: false, ..user.clone() };
         let stored = Stored { id: self.number_for(access, &user.key)?, user, endorsers: Vec::new() };
         access.put_user(&stored)?;
         access.draft.delta.users += 1;
-        Ok(stored)
+        Ok(Arc::new(stored))
     }
 
     /// Stores `user` in a draft, under locks for the key and for the old and the new government id.
-    fn draft_user(&self, access: &mut Access<'_, S>, user: &User) -> Outcome<(), S> {
+    fn draft_user(&self, access: &mut Access<'_, S>, user: &User) -> Outcome<Arc<Stored>, S> {
         rules::claim(access, &user.government_id, &user.key)?.map_err(DatabaseError::Refused)?;
-        let Some(old) = access.find(&user.key)? else {
-            self.draft_new(access, user)?;
-            return Ok(());
-        };
+        let Some(old) = access.find(&user.key)? else { return self.draft_new(access, user) };
         check_name(user)?;
         let User { endorsements, verified, .. } = old.user;
         let user = User { endorsements, verified, ..user.clone() };
         let new = Stored { id: old.id, user, endorsers: old.endorsers.clone() };
-        access.replace(&old, &new)
+        access.replace(&old, &new)?;
+        Ok(Arc::new(new))
     }
 
     /// Holds the keys of `users` and their government ids, those that they have and those that they are to have.
@@ -245,8 +263,8 @@ impl<S: Store> UserDatabase<S> {
         let users = std::slice::from_ref(user);
         let _held = self.hold_for(users)?;
         let mut access = self.access();
-        self.draft_user(&mut access, user)?;
-        self.commit(access, durability)
+        let stored = self.draft_user(&mut access, user)?;
+        self.commit(access, durability, |caches| caches.wrote_user(stored))
     }
 
     /// Stores all of `users` in one batch, as [`UserDatabase::store_user`] stores one, or none.
@@ -257,10 +275,13 @@ impl<S: Store> UserDatabase<S> {
     pub fn store_batch(&self, users: &[User], durability: Durability) -> Result<(), BatchError<S::Error>> {
         let _held = self.hold_for(users)?;
         let mut access = self.access();
+        let mut written = Vec::with_capacity(users.len());
         for (index, user) in users.iter().enumerate() {
-            self.draft_user(&mut access, user).map_err(|cause| BatchError { index: Some(index), cause })?;
+            let stored = self.draft_user(&mut access, user);
+            written.push(stored.map_err(|cause| BatchError { index: Some(index), cause })?);
         }
-        Ok(self.commit(access, durability)?)
+        let remember = |caches: &Caches| written.into_iter().for_each(|stored| caches.wrote_user(stored));
+        Ok(self.commit(access, durability, remember)?)
     }
 
     /// Gives `government_id` to the user with `key`, instead of the one that the user had.
@@ -270,12 +291,12 @@ impl<S: Store> UserDatabase<S> {
     /// If nobody has that key or another user has that government id, or the store fails.
     pub fn index_government_id(&self, government_id: &Digest, key: &UserKey, durability: Durability) -> Outcome<(), S> {
         let Some(stored) = self.access().find(key)? else { return Err(DatabaseError::UnknownKey(*key)) };
-        let wanted = [User { government_id: *government_id, ..stored.user }];
+        let wanted = [User { government_id: *government_id, ..stored.user.clone() }];
         let _held = self.hold_for(&wanted)?;
         let mut access = self.access();
         let Some(old) = access.find(key)? else { return Err(DatabaseError::UnknownKey(*key)) };
-        self.draft_user(&mut access, &User { government_id: *government_id, ..old.user })?;
-        self.commit(access, durability)
+        let now = self.draft_user(&mut access, &User { government_id: *government_id, ..old.user.clone() })?;
+        self.commit(access, durability, |caches| caches.wrote_user(now))
     }
 
     /// Deletes the user with `key` and the endorsements that the user has; returns whether there was one. Endorsements that
@@ -290,7 +311,7 @@ impl<S: Store> UserDatabase<S> {
         let mut access = self.access();
         let Some(stored) = access.find(key)? else { return Ok(false) };
         access.remove(&stored)?;
-        self.commit(access, durability)?;
+        self.commit(access, durability, |caches| caches.forget_user(key))?;
         Ok(true)
     }
 
@@ -360,7 +381,8 @@ impl<S: Store> Users<'_, S> {
             }
             (Layout::Documented, Family::User) => documented::read_user(key, value).map(Some).map_err(bad),
             (Layout::Documented, _) => {
-                self.access.find(&documented::read_indexed_key(key, self.prefix_len).map_err(bad)?)
+                let found = self.access.find(&documented::read_indexed_key(key, self.prefix_len).map_err(bad)?)?;
+                Ok(found.map(|stored| Stored::clone(&stored)))
             }
         }
     }

@@ -40,6 +40,11 @@ impl<'a, S: Store> Draft<'a, S> {
         }
     }
 
+    /// Whether nothing is changed.
+    pub(super) fn is_clean(&self) -> bool {
+        self.changes.iter().all(BTreeMap::is_empty)
+    }
+
     /// The store below, for scans: they see no change of this draft.
     pub(super) fn below(&self) -> &'a S {
         self.store

@@ -10,13 +10,16 @@ use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistM
 use thiserror::Error;
 
 use super::store::{Batch, BulkStore, Entries, Entry, Family, Store, Value};
+use super::{CacheSizes, DatabaseError, Layout, Settings, UserDatabase};
 
-/// How a store on disk is opened. What concerns the format of files (`compressed`, `bloom_filters`) holds for a store
-/// that is created; one that exists keeps what it was created with.
+/// How a store on disk is opened. What concerns the format of files (`layout`, `compressed`, `bloom_filters`) holds for a
+/// store that is created; one that exists keeps what it was created with.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FjallOptions {
     /// Whether to create a store where there is none. Default: yes.
     pub create: bool,
+    /// The layout for which tables are tuned. `None` means the default layout for a new store. Default: `None`.
+    pub layout: Option<Layout>,
     /// Blocks that are kept in memory, in bytes. Default: 32 MiB.
     pub block_cache: u64,
     /// Changes of one family that are collected in memory before they are written as a table, in bytes. Default: 16 MiB,
@@ -34,6 +37,7 @@ impl Default for FjallOptions {
     fn default() -> Self {
         FjallOptions {
             create: true,
+            layout: None,
             block_cache: 32 << 20,
             memtable: 16 << 20,
             compressed: true,
@@ -89,12 +93,15 @@ const ENGINE_FORMAT: u8 = 3;
 /// The least that all journals together may grow to before tables are written, in bytes.
 const JOURNAL: u64 = 64 << 20;
 
-/// How the tables of a family are written.
+/// How the tables of a family are written. Filters stand where one asks for keys that may be absent: compact numbers are
+/// never asked for in vain, and who has endorsed is told by the endorsed user or the group. What has nothing but hashes,
+/// keys and signatures is not compressed: that would make it longer.
 fn keyspace_options(family: Family, options: &FjallOptions) -> KeyspaceCreateOptions {
+    let compact = options.layout.unwrap_or_default() == Layout::Compact;
     let (block, filtered, compressible) = match family {
-        Family::User => (16 << 10, false, true),
+        Family::User => (16 << 10, !compact, true),
         Family::Key | Family::GovernmentId => (8 << 10, true, true),
-        Family::Endorsement => (16 << 10, true, true),
+        Family::Endorsement => (16 << 10, false, !compact),
         Family::Currency | Family::Country => (16 << 10, false, true),
         Family::Meta => (4 << 10, false, false),
     };
@@ -131,6 +138,27 @@ fn explain_io(path: PathBuf, error: io::Error) -> FjallError {
     }
 }
 
+/// Whether the engine was interrupted at `path` before it had founded a store, which it could not go on with: nothing is
+/// there yet. If so, removes what hinders it.
+fn is_unborn(path: &Path) -> io::Result<bool> {
+    const JOURNAL: &str = "0.jnl";
+    const KEYSPACES: &str = "keyspaces";
+    for entry in path.read_dir()? {
+        let name = entry?.file_name();
+        if name != "lock" && name != JOURNAL && name != KEYSPACES {
+            return Ok(false);
+        }
+    }
+    let keyspaces = path.join(KEYSPACES);
+    if keyspaces.try_exists()? && keyspaces.read_dir()?.next().is_some() {
+        return Ok(false);
+    }
+    match std::fs::remove_file(path.join(JOURNAL)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(true),
+    }
+}
+
 /// Whether there is a store of the engine at `path`, or room for one.
 fn look(path: &Path, create: bool) -> Result<(), FjallError> {
     let not = |what: &str| FjallError::NotARegistry(path.to_path_buf(), what.to_owned());
@@ -145,7 +173,7 @@ fn look(path: &Path, create: bool) -> Result<(), FjallError> {
         Ok(marker) => marker,
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let empty = path.read_dir().map_err(failed)?.next().is_none();
-            return match (empty, create) {
+            return match (empty || is_unborn(path).map_err(failed)?, create) {
                 (true, true) => Ok(()),
                 (true, false) => Err(FjallError::Missing(path.to_path_buf())),
                 (false, _) => Err(not("a folder with other files")),
@@ -161,6 +189,47 @@ fn look(path: &Path, create: bool) -> Result<(), FjallError> {
         [b'F', b'J', b'L', ..] => Err(not("a store of an earlier version of the engine")),
         _ => Err(FjallError::Corrupt(path.to_path_buf(), format!("its file `{MARKER}` is no version"))),
     }
+}
+
+/// Opens the registry at `path`, or founds one there: the store by `options`, the rest by `caches`.
+///
+/// # Errors
+///
+/// Those of [`FjallStore::open`] and [`UserDatabase::open`].
+pub fn open_registry(
+    path: &Path,
+    options: &FjallOptions,
+    caches: CacheSizes,
+) -> Result<UserDatabase<FjallStore>, DatabaseError<FjallError>> {
+    let store = FjallStore::open(path, options)?;
+    UserDatabase::open(store, &Settings { layout: options.layout, caches })
+}
+
+/// Bytes of all files in `folder` and the folders below it, as allocated or as long, whichever is less: journals are
+/// allocated before they are filled.
+fn folder_bytes(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        // Tables are removed by merges at any time.
+        let metadata = match entry.metadata() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
+        bytes += if metadata.is_dir() { folder_bytes(&entry.path())? } else { allocated(&metadata) };
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn allocated(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.len().min(metadata.blocks() * 512)
+}
+
+#[cfg(not(unix))]
+fn allocated(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
 }
 
 impl FjallStore {
@@ -195,18 +264,22 @@ impl FjallStore {
         &self.path
     }
 
-    /// Bytes of the tables of `family` on disk.
-    pub fn table_bytes(&self, family: Family) -> u64 {
-        self.keyspace(family).disk_space()
-    }
-
-    /// Bytes of the journals on disk, and of nothing else.
+    /// Bytes of the files of `family` on disk: data, indexes and filters of its tables, and their list.
     ///
     /// # Errors
     ///
-    /// If their lengths cannot be read.
-    pub fn journal_bytes(&self) -> Result<u64, FjallError> {
-        self.database.journal_disk_space().map_err(|error| explain(&self.path, error))
+    /// If the folder cannot be read.
+    pub fn table_bytes(&self, family: Family) -> Result<u64, FjallError> {
+        folder_bytes(self.keyspace(family).path()).map_err(|error| explain_io(self.path.clone(), error))
+    }
+
+    /// Bytes of all files of the store, journals included.
+    ///
+    /// # Errors
+    ///
+    /// If the folder cannot be read.
+    pub fn disk_bytes(&self) -> Result<u64, FjallError> {
+        folder_bytes(&self.path).map_err(|error| explain_io(self.path.clone(), error))
     }
 
     /// Bytes of blocks in the cache.

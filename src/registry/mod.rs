@@ -1,6 +1,7 @@
 //! The user registry: who is registered, by which government id, and who vouches for whom.
 
 mod access;
+pub mod cache;
 mod commit;
 pub mod consensus;
 pub mod currencies;
@@ -17,10 +18,13 @@ pub mod rules;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod verify;
 
 pub use access::{BatchError, DatabaseError, Outcome};
+pub use cache::CacheSizes;
 pub use commit::Durability;
 pub use consensus::UserRegistryConsensus;
 pub use database::{Cursor, Settings, UserDatabase, Users};
 pub use layout::{Layout, Stored, UserId};
 pub use meta::Counters;
+pub use verify::Report;

@@ -6,8 +6,8 @@
 //! | family | key | value |
 //! |---|---|---|
 //! | user | number | record |
-//! | key | 6 bytes of the hash of the key | numbers of the users whose keys hash so, nearly always one |
-//! | govid | 6 bytes of the hash of the government id | numbers, likewise |
+//! | key | 5 bytes of the hash of the key | numbers of the users whose keys hash so, nearly always one |
+//! | govid | 5 bytes of the hash of the government id | numbers, likewise |
 //! | endorse | number of the endorsed, bound | up to [`GROUP_MAX`] endorsements by users up to the bound |
 //! | currency | 3 letters, number | nothing |
 //! | country | 2 letters, number | nothing |
@@ -19,13 +19,13 @@
 //! bytes, checksum), so that endorsements by that user can still be told.
 //!
 //! **Endorsements** are kept endorsed first, endorser second, so that a scan of one prefix gives all that a user has. Some
-//! are kept together, because an entry of its own costs the engine and the format 12 bytes beside 71 of contents: first byte
+//! are kept together, because an entry of its own costs the engine and the format some 12 bytes beside 71 of contents: first byte
 //! (version, flag 1), then for each, in order of endorsers, the endorser's number, the time in 4 or 8 bytes, the signature
 //! in 64; then the checksum. The *open* group, whose key is the endorsed number alone, holds those above all bounds. A
 //! group that would grow beyond [`GROUP_MAX`] is halved: the lower half gets its last endorser as its bound.
 //!
 //! **Indexes** hold no record, so they have no version and no checksum of their own: the user they lead to is compared with
-//! what was asked for. A hash that nobody can steer (BLAKE3) keeps its 6 bytes from being made to collide.
+//! what was asked for. A hash that nobody can steer (BLAKE3) keeps its 5 bytes from being made to collide.
 
 use super::codec::{self, BadRecord, Reader, number_bytes, put_number};
 use super::{Stored, UserId};
@@ -36,8 +36,8 @@ use crate::registry::store::{Family, Value};
 pub const VERSION: u8 = 1;
 /// Most endorsements that lie together, in about 2.3 KiB.
 pub const GROUP_MAX: usize = 32;
-/// Bytes of a fingerprint: of 8 billion users, one in 35 000 shares its own with another.
-pub const FINGERPRINT_LEN: usize = 6;
+/// Bytes of a fingerprint: of 10 million users, one in 100 000 shares its own with another; of 8 billion, one in 140.
+pub const FINGERPRINT_LEN: usize = 5;
 
 const WIDE_TIME: u8 = 0x10;
 const DELETED: u8 = 0x20;

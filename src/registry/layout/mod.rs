@@ -3,6 +3,8 @@
 pub(super) mod codec;
 pub mod compact;
 pub mod documented;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
 use std::str::FromStr;

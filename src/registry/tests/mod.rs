@@ -1,5 +1,7 @@
 //! Users for tests, and the registry over memory and disk side by side.
 
+use std::path::Path;
+
 use super::fjall::{FjallOptions, FjallStore};
 use super::memory::MemoryStore;
 use super::record::{Country, Currency, Digest, Endorsement, User, UserKey};
@@ -50,8 +52,9 @@ pub(super) fn over<S: Store>(store: S, layout: Layout) -> UserRegistryConsensus<
     UserRegistryConsensus::new(database).with_durability(Durability::Buffered)
 }
 
-pub(super) fn on_disk(folder: &tempfile::TempDir) -> FjallStore {
-    FjallStore::open(&folder.path().join("registry"), &FjallOptions::default()).expect("a new folder takes a store")
+pub(super) fn on_disk(folder: &Path, layout: Layout) -> FjallStore {
+    let options = FjallOptions { layout: Some(layout), ..FjallOptions::default() };
+    FjallStore::open(&folder.join("registry"), &options).expect("the folder takes a store, or has one")
 }
 
 pub(super) const LAYOUTS: [Layout; 2] = [Layout::Documented, Layout::Compact];
@@ -158,14 +161,18 @@ fn a_registry_on_disk_is_there_when_opened_again() {
     for layout in LAYOUTS {
         let folder = tempfile::tempdir().expect("a temporary folder");
         {
-            let registry = over(on_disk(&folder), layout).with_durability(Durability::Durable);
+            let registry = over(on_disk(folder.path(), layout), layout).with_durability(Durability::Durable);
             (0..20).for_each(|number| registry.register_user(&user(number)).expect("registers"));
             registry.submit_endorsement(&endorsement(3, 4)).expect("counts");
         }
-        let registry = over(on_disk(&folder), layout);
+        let registry = over(on_disk(folder.path(), layout), layout);
         assert_eq!(registry.database().total_users(), 20);
         assert_eq!(registry.database().endorsements_of(&key(3)).expect("reads")[..], [endorsement(3, 4)]);
         registry.register_user(&user(20)).expect("registers");
         assert!(registry.database().get_user(&key(20)).expect("reads").is_some());
     }
 }
+
+mod damage;
+mod durability;
+mod oracle;
