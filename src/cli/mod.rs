@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod progress;
+mod registry;
 mod run;
 
 use std::io::{self, Write};
@@ -35,6 +36,12 @@ enum Command {
     /// not at all.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Keep a registry of users on disk: import, register, endorse, look up, check, measure.
+    ///
+    /// A registry is a folder. Whoever is registered has a key and the hash of a government id, which nobody else has, and
+    /// is verified by five endorsements. One process at a time opens a registry.
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Registry(registry::RegistryCommand),
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -110,6 +117,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = catch_unwind(AssertUnwindSafe(|| match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Registry(command) => registry::run(command),
     }));
     let failure = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,
