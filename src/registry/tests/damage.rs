@@ -296,7 +296,7 @@ fn two_users_whose_keys_share_a_fingerprint_are_both_found() {
 }
 
 #[test]
-#[ignore = "needs a small file system: mount -t tmpfs -o size=96m tmpfs DIR; QNETSIM_TEST_SMALL_DISK=DIR cargo test --lib a_full_disk -- --ignored"]
+#[ignore = "needs a small file system: mount -t tmpfs -o size=48m tmpfs DIR; QNETSIM_TEST_SMALL_DISK=DIR cargo test --lib a_full_disk -- --ignored"]
 fn a_full_disk_is_told_of_and_what_was_acknowledged_is_there() {
     let Ok(folder) = std::env::var("QNETSIM_TEST_SMALL_DISK") else { return };
     let folder = tempfile::tempdir_in(folder).expect("a temporary folder");
