@@ -42,6 +42,8 @@ struct Attack {
     cuts: bool,
     /// Whether liars together tell one half one thing and the other half another, besides anything to anybody.
     divides: bool,
+    /// Whether nearly all that commits a block is lost but for what goes to one replica, another at each height.
+    starves: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -147,12 +149,17 @@ impl World {
         self.attack.cuts && is_time && !self.liars.contains(&from) && self.half(from) != self.half(to)
     }
 
+    fn is_starved(&self, to: NodeId, message: &ConsensusMessage) -> bool {
+        let is_fed = (u64::from(message.height) + self.attack.seed) % u64::from(self.attack.replicas) == u64::from(to);
+        self.attack.starves && !is_fed && matches!(message.kind, MessageKind::Commit | MessageKind::Block)
+    }
+
     fn transmit(&mut self, from: NodeId, to: NodeId, message: ConsensusMessage, payload: &[u8]) {
         let delay = SimSpan::from_nanos(5_000_000 + self.below(95_000_000));
         let mut arrivals = vec![delay];
         if self.now < ATTACK {
             let Attack { lost, doubled, late, .. } = self.attack;
-            if self.below(256) < lost || self.is_cut(from, to) {
+            if self.below(256) < lost || self.is_cut(from, to) || self.is_starved(to, &message) && self.below(16) > 0 {
                 return;
             }
             if self.below(256) < late {
@@ -421,13 +428,13 @@ fn withstand(attack: Attack) -> Result<u32, TestCaseError> {
 
 fn any_attack() -> impl Strategy<Value = Attack> {
     let often = || prop_oneof![Just(0u64), 0u64..100];
-    let flags = (any::<bool>(), any::<bool>(), any::<bool>());
+    let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
     (4u32..=16, any::<u32>(), any::<u64>(), 4u64..=256, [often(), often(), often()], 0u32..6, flags).prop_map(
-        |(replicas, liars, seed, lies, [lost, doubled, late], crashes, (rotates, cuts, divides))| {
+        |(replicas, liars, seed, lies, [lost, doubled, late], crashes, (rotates, cuts, divides, starves))| {
             // Rather as many as there may be, and never none.
             let most = faults_max(replicas);
             let liars = if liars % 2 == 0 { most } else { 1 + liars / 2 % most };
-            Attack { replicas, liars, rotates, seed, lies, lost, doubled, late, crashes, cuts, divides }
+            Attack { replicas, liars, rotates, seed, lies, lost, doubled, late, crashes, cuts, divides, starves }
         },
     )
 }
@@ -465,6 +472,7 @@ fn an_attack_is_one() {
         crashes: 2,
         cuts: true,
         divides: true,
+        starves: false,
     };
     let lies = withstand(attack).expect("it fails");
     assert!(lies > 500, "{lies} lies");
