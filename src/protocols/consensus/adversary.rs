@@ -452,7 +452,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(3_000))]
 
     #[test]
-    #[ignore = "takes minutes: cargo test --lib consensus::adversary -- --ignored"]
+    #[ignore = "takes ten seconds: cargo test --lib consensus::adversary -- --ignored"]
     fn liars_divide_nobody_and_stop_nobody_for_good_in_thousands_of_attacks(attack in any_attack()) {
         withstand(attack)?;
     }
