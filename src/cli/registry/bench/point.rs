@@ -15,9 +15,9 @@ use crate::registry::fjall::{FjallOptions, open_registry};
 use crate::registry::import::{ImportOptions, import};
 use crate::registry::memory::MemoryStore;
 use crate::registry::population::Population;
-use crate::registry::record::{ENDORSEMENTS_TO_VERIFY, UserKey};
+use crate::registry::record::{ENDORSEMENTS_TO_VERIFY, User, UserKey};
 use crate::registry::store::{Family, Store};
-use crate::registry::{CacheSizes, Durability, Layout, Settings, UserDatabase, UserRegistryConsensus};
+use crate::registry::{CacheSizes, Durability, Layout, Settings, Stored, UserDatabase, UserRegistryConsensus};
 
 /// Users whom lookups with hits ask for.
 const HOT: u64 = 50_000;
@@ -132,11 +132,24 @@ fn disk(
     }
     let all = database.store().disk_bytes().map_err(|error| of_store(&error))? as f64;
     sheet.add("UR-11", "disk", "all", all, "bytes");
+    sheet.add("UR-01", "record", "user", mean_record(database.layout(), population), "bytes");
     let (user, endorsement) = population.entropy_bits();
     let entropy = (population.users() as f64 * user + population.endorsements() as f64 * endorsement) / 8.0;
     sheet.add("", "entropy", "all", entropy, "bytes");
     sheet.add("", "entropy", "share of the disk", entropy / all, "");
     Ok(())
+}
+
+/// Mean bytes of a user's record in `layout`, with all endorsers.
+fn mean_record(layout: Layout, population: &Population) -> f64 {
+    let (sample, mut bytes) = (population.users().min(1_000), 0);
+    for id in 0..sample {
+        let endorsers: Vec<UserKey> = population.endorsers(id).map(|number| population.key(number)).collect();
+        let user = User { endorsements: endorsers.len() as u32, ..population.user(id) };
+        let count = |family: Family, _, value: Vec<u8>| bytes += if family == Family::User { value.len() } else { 0 };
+        layout.put_user(&Stored { id, user, endorsers }, count);
+    }
+    bytes as f64 / sample.max(1) as f64
 }
 
 fn look_up<S: Store>(database: &UserDatabase<S>, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure>
