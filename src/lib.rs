@@ -2,6 +2,7 @@
 //!
 //! See the README for the tour, and `ARCHITECTURE.md` for the rooms.
 
+pub mod check;
 pub mod claims;
 pub mod cli;
 pub mod contract;

@@ -16,8 +16,23 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("engine", &["contract", "metrics"]),
     ("scenario", &["contract", "engine", "metrics", "topologies", "protocols", "registry"]),
     ("claims", &["contract", "metrics"]),
+    ("check", &["contract", "metrics"]),
     ("report", &["contract", "metrics", "claims"]),
-    ("cli", &["contract", "topologies", "registry", "protocols", "metrics", "engine", "scenario", "claims", "report"]),
+    (
+        "cli",
+        &[
+            "contract",
+            "topologies",
+            "registry",
+            "protocols",
+            "metrics",
+            "engine",
+            "scenario",
+            "claims",
+            "check",
+            "report",
+        ],
+    ),
 ];
 
 /// The one file that may hold `unsafe` code.

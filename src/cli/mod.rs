@@ -1,5 +1,6 @@
 //! The command line: arguments in, exit code out.
 
+mod check;
 mod progress;
 mod registry;
 mod run;
@@ -24,7 +25,8 @@ struct Cli {
 }
 
 const EXIT_CODES: &str = "Exit codes: 0 ok; 2 bad scenario or arguments; 3 will not fit in memory; \
-    4 a file cannot be read or written; 70 internal error.";
+    4 a file cannot be read or written; 70 internal error; 98 results are not as accepted; 99 a threshold failed; \
+    130 interrupted.";
 
 #[derive(Debug, Subcommand)]
 enum Command {
@@ -36,6 +38,21 @@ enum Command {
     /// not at all.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Run scenarios and compare them with what was accepted before.
+    ///
+    /// The baseline of a scenario holds its message counts and bytes in total and over time, the digest of all that was
+    /// delivered, and the metrics that its table [tolerance] names. They must be the same, but for tolerances; with any
+    /// tolerance above zero the digest is not compared. The thresholds of the table [thresholds] must be kept. Where
+    /// results differ from the baseline, the exit code is 98; where only thresholds fail, 99; where a scenario cannot be
+    /// checked, what `run` would say.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::CHECK_EXAMPLES))]
+    Check(check::CheckArgs),
+    /// Run scenarios, show what differs from their baselines, and write the baselines anew.
+    ///
+    /// Asks before it writes. Baselines belong into version control, where they are reviewed as code is; so nothing is
+    /// accepted where the variable CI is set.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::ACCEPT_EXAMPLES))]
+    Accept(check::AcceptArgs),
     /// Keep a registry of users on disk: import, register, endorse, look up, check, measure.
     ///
     /// A registry is a folder. Whoever is registered has a key and the hash of a government id, which nobody else has, and
@@ -103,6 +120,9 @@ impl Failure {
     const WILL_NOT_FIT: u8 = 3;
     const INPUT_OUTPUT: u8 = 4;
     const INTERNAL: u8 = 70;
+    const DIFFERS: u8 = 98;
+    const THRESHOLD: u8 = 99;
+    const INTERRUPTED: u8 = 130;
 
     /// A failure that says `error` and its causes.
     fn of(code: u8, error: &dyn std::error::Error) -> Self {
@@ -115,8 +135,11 @@ impl Failure {
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    exit_when_interrupted();
     let result = catch_unwind(AssertUnwindSafe(|| match &cli.command {
         Command::Run(args) => run::run(args),
+        Command::Check(args) => check::check(args),
+        Command::Accept(args) => check::accept(args),
         Command::Registry(command) => registry::run(command),
     }));
     let failure = match result {
@@ -132,6 +155,17 @@ pub fn main() -> ExitCode {
     // Nothing is left to be done if standard error is gone.
     let _ = writeln!(io::stderr(), "{}", failure.message.trim_end());
     ExitCode::from(failure.code)
+}
+
+/// Makes an interrupt end the process with the documented exit code. Files are whole or absent at any moment.
+fn exit_when_interrupted() {
+    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
+    // Without the handler an interrupt still ends the process, and the shell says 130 as well.
+    let _ = signal_hook::flag::register_conditional_shutdown(
+        signal_hook::consts::SIGINT,
+        i32::from(Failure::INTERRUPTED),
+        always,
+    );
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

@@ -22,7 +22,7 @@ use crate::scenario::{self, Point, Scenario, Table, plan};
 /// Runs all the scenarios of `args`. Nothing is simulated before all of them are known to be valid, to fit in memory
 /// and to have a place for their results.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (overrides, threads) = (overrides(args), threads(args));
+    let (overrides, threads) = (overrides(args), threads(args.threads));
     let scenarios = load_all(args, &overrides)?;
     for (file, scenario) in args.files.iter().zip(&scenarios) {
         check_memory(file, &overrides, scenario, threads)?;
@@ -31,7 +31,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     }
     for (file, scenario) in args.files.iter().zip(&scenarios) {
-        let points = simulate(args, scenario)?;
+        let points = simulate(scenario, threads, args.quiet)?;
         let command = command(file, &overrides);
         let report = RunReport {
             scenario: &scenario.name,
@@ -73,7 +73,7 @@ fn command(file: &Path, overrides: &[String]) -> String {
 
 /// Loads every file and refuses all that is wrong in any of them in one go.
 fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
-    let colour = std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    let colour = has_colour();
     let (mut scenarios, mut names) = (Vec::new(), BTreeMap::new());
     let mut failure: Option<Failure> = None;
     let mut fail = |code: u8, message: String| match &mut failure {
@@ -101,8 +101,18 @@ fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failu
     failure.map_or(Ok(scenarios), Err)
 }
 
+/// Whether errors are shown in colour.
+pub(super) fn has_colour() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
+}
+
 /// Refuses a scenario of which a point will not fit in memory.
-fn check_memory(file: &Path, overrides: &[String], scenario: &Scenario, threads: usize) -> Result<(), Failure> {
+pub(super) fn check_memory(
+    file: &Path,
+    overrides: &[String],
+    scenario: &Scenario,
+    threads: usize,
+) -> Result<(), Failure> {
     let Some(available) = available_memory() else { return Ok(()) };
     let (needed, Some(largest)) = largest_point(scenario, threads) else { return Ok(()) };
     if needed <= available {
@@ -141,13 +151,13 @@ fn fitting_nodes(file: &Path, overrides: &[String], nodes: u32, fits: &dyn Fn(&S
     })
 }
 
-/// The threads to run on.
-fn threads(args: &RunArgs) -> usize {
-    args.threads.map_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get), usize::from)
+/// The threads to run on, of which `wanted` were asked for.
+pub(super) fn threads(wanted: Option<u16>) -> usize {
+    wanted.map_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get), usize::from)
 }
 
-fn simulate(args: &RunArgs, scenario: &Scenario) -> Result<Vec<PointResult>, Failure> {
-    let threads = threads(args);
+/// Runs every point of `scenario`.
+pub(super) fn simulate(scenario: &Scenario, threads: usize, quiet: bool) -> Result<Vec<PointResult>, Failure> {
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
     let start = Instant::now();
     let clock = move || start.elapsed().as_secs_f64();
@@ -156,7 +166,7 @@ fn simulate(args: &RunArgs, scenario: &Scenario) -> Result<Vec<PointResult>, Fai
         let progress = Arc::new(Progress::default());
         let (approach, nodes) = (&point.label, point.population.total());
         let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
-        let line = ProgressLine::start(title, point.warmup + point.measure, &progress, args.quiet);
+        let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
         let watch = Watch { progress: &progress, clock: &clock };
         let result = run_point(scenario, point, threads, &watch);
         drop(line);

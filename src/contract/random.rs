@@ -10,7 +10,7 @@ use rand::rand_core::TryRng;
 use rand::{Rng, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-use super::NodeId;
+use super::{NodeId, SimSpan};
 
 /// What a draw is for. Draws of different domains are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -106,6 +106,13 @@ impl Stream {
     #[inline(always)]
     pub fn below(&mut self, bound: u64) -> u64 {
         scale_word(self.word(), bound)
+    }
+
+    /// A span with an exponential distribution of mean `nanos`, as between the events of a Poisson process, by inversion:
+    /// at most 36.8 times the mean.
+    pub fn exponential(&mut self, nanos: f64) -> SimSpan {
+        // The cast saturates.
+        SimSpan::from_nanos((-nanos * libm::log1p(-self.unit())) as u64)
     }
 
     /// A number in `[0, 1)`, a multiple of 2^-53.
@@ -229,5 +236,13 @@ mod tests {
         assert!(chi_square_sigmas(&counts).abs() < 5.0);
         assert_eq!(stream.below(0), 0);
         assert_eq!(stream.below(1), 0);
+    }
+
+    #[test]
+    fn exponential_spans_have_their_mean() {
+        let key = RandomKey::new(5, Domain::Protocol);
+        let sum: u64 = (0..40_000).map(|draw| key.stream(draw, 0).exponential(1e9).as_nanos()).sum();
+        let mean = sum as f64 / 40_000.0 / 1e9;
+        assert!((mean - 1.0).abs() < 0.02, "{mean}: four standard errors");
     }
 }

@@ -1,20 +1,24 @@
 //! What a run measures: traffic by kind, node type and direction, its spread over nodes, delays, and the result.
 
+mod bound;
 mod detection;
 mod figure;
 mod links;
 mod lives;
 mod memory;
+mod metric;
 mod population;
 mod result;
 mod spread;
 mod traffic;
 
+pub use bound::{Comparison, Threshold, Tolerance};
 pub use detection::{Detection, FailureGroup, FailureKind, Stage, StageFigures, Times, Truth, WrongVerdicts};
 pub use figure::{Curve, Figure, Figures};
 pub use links::{LinkDelays, Links};
 pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
 pub use memory::{available_memory, peak_memory, reset_peak_memory, resident_memory};
+pub use metric::{Metric, Unit, may_be_figure, metric_value, named_figures};
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, TimelineBucket};
 pub use spread::{Bandwidth, Spread};

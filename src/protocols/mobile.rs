@@ -30,7 +30,7 @@ pub mod wire;
 use super::detector::{Detector, Rule, Watch};
 use super::wire::padded_len;
 use crate::contract::{
-    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Protocol, SimSpan, SimTime, Stream, Verdict,
+    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Protocol, SimSpan, SimTime, Verdict,
 };
 use crate::topologies::{Graph, Incoming, Link};
 use figures::{MobileCounts, MobileFigures};
@@ -268,16 +268,10 @@ impl Mobile {
         if let Some(mean) = self.options.transactions
             && !self.graph.links(here.id).is_empty()
         {
-            let random = fx.random();
-            fx.wake_after(exponential(mean.as_nanos() as f64, random), MobileTimer::Transaction);
+            let span = fx.random().exponential(mean.as_nanos() as f64);
+            fx.wake_after(span, MobileTimer::Transaction);
         }
     }
-}
-
-/// A span with an exponential distribution of mean `nanos`, by inversion.
-fn exponential(nanos: f64, mut random: Stream) -> SimSpan {
-    // The cast saturates.
-    SimSpan::from_nanos((-nanos * libm::log1p(-random.unit())) as u64)
 }
 
 /// A message under way. Slots name the link by the handle that the receiver knows it by.

@@ -1,5 +1,24 @@
 //! Wire formats: the bytes of every message, fixed and versioned.
 //!
+//! Every message of every format starts with its version and its kind, one byte each. Formats share no kind, so that the
+//! two bytes tell how to read the rest:
+//!
+//! | kinds | format | of which in use |
+//! |---|---|---|
+//! | 0 to 15 | heartbeats, rumours and digests: this one | [`KINDS`] |
+//! | 16 to 31 | [Kademlia](super::kademlia::wire) | [`KINDS`](super::kademlia::wire::KINDS) |
+//! | 32 to 47 | [consensus](super::consensus::wire) | [`KINDS`](super::consensus::wire::KINDS) |
+//! | 48 to 63 | [SWIM](super::swim::wire) | [`KINDS`](super::swim::wire::KINDS) |
+//! | 64 to 79 | [router](super::router::wire) | [`KINDS`](super::router::wire::KINDS) |
+//! | 80 to 95 | [sharding](super::sharding::wire) | [`KINDS`](super::sharding::wire::KINDS) |
+//! | 96 to 111 | [dissemination](super::dissemination::wire) | [`KINDS`](super::dissemination::wire::KINDS) |
+//! | 112 to 127 | [ledger](super::ledger::wire) | [`KINDS`](super::ledger::wire::KINDS) |
+//! | 128 to 159 | kept for a registry of users | |
+//! | 160 to 175 | [mobile nodes](super::mobile::wire) | [`KINDS`](super::mobile::wire::KINDS) |
+//! | 176 to 255 | free | |
+//!
+//! # Heartbeats, rumours and digests
+//!
 //! All numbers are little endian. Every message starts with
 //!
 //! | offset | bytes | field |
@@ -31,6 +50,8 @@
 //! Ids have 32 bytes, as in the documents. A simulated node's number stands in the first four; the rest is zero.
 //! Any message may be followed by zeros: a scenario fixes a size, and shorter messages are padded to it.
 
+use std::ops::Range;
+
 use crate::contract::{Key256, NodeId};
 
 /// The version of the formats.
@@ -45,6 +66,9 @@ pub const RUMOUR_LEN: usize = 37;
 pub const DIGEST_HEAD_LEN: usize = 48;
 /// Most children in one digest; its 65 048 bytes fit a UDP datagram.
 pub const DIGEST_CHILDREN_MAX: u32 = 520_000;
+
+/// The kinds of this format; no other has any of them.
+pub const KINDS: Range<u8> = 1..6;
 
 const HEARTBEAT: u8 = 1;
 const DIGEST: u8 = 2;
@@ -229,7 +253,7 @@ impl<'a> WireMessage<'a> {
         if version != VERSION {
             return Err(WireError::Version(version));
         }
-        if !(HEARTBEAT..=PARTING).contains(&kind) {
+        if !KINDS.contains(&kind) {
             return Err(WireError::Kind(kind));
         }
         let id = node_of(&reader.take()?).ok_or(WireError::Id)?;

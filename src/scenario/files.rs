@@ -185,7 +185,7 @@ mod tests {
         let inner = folder.path().join("scenarios");
         fs::create_dir(&inner).unwrap();
         write(&inner);
-        let mut reader = Reader::new(Files::beside(inner.join("s.toml").to_str().unwrap(), 1), false);
+        let mut reader = Reader::new("", Files::beside(inner.join("s.toml").to_str().unwrap(), 1), false);
         let value = Value { at: Place { source: 0, start: 3, end: 9 }, kind: Kind::Text(name.to_owned()) };
         let file = reader.csv_file(&value, 100);
         assert!(reader.drafts.iter().all(|draft| draft.at == value.at));

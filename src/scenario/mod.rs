@@ -1,7 +1,7 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
 //! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
-//! of it table by table (`network`, `tiers`, `topology`, `options`, `approaches`) and out of the `files` that it names, `points` combines
+//! of it table by table (`network`, `tiers`, `topology`, `options`, `approaches`, `thresholds`) and out of the `files` that it names, `points` combines
 //! them, and whatever is wrong on the way becomes a `problem` with its place, without stopping.
 
 mod approaches;
@@ -22,6 +22,7 @@ mod problem;
 mod quantity;
 mod reader;
 mod regions;
+mod thresholds;
 mod tiers;
 mod topology;
 mod traces;
@@ -34,6 +35,7 @@ use std::path::Path;
 use crate::contract::{Population, SimSpan};
 use crate::engine::regions::RegionTable;
 use crate::engine::{Capacity, Jitter};
+use crate::metrics::{Threshold, Tolerance};
 use crate::protocols::swim::SwimTiming;
 
 pub use approaches::{
@@ -44,6 +46,7 @@ pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
+pub use thresholds::share;
 
 use files::Files;
 use problem::{Draft, Place, Source};
@@ -70,6 +73,8 @@ const ROOT_KEYS: &[&str] = &[
     "topology",
     "approach",
     "faults",
+    "thresholds",
+    "tolerance",
 ];
 
 /// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.
@@ -97,8 +102,14 @@ pub struct Scenario {
     /// The tables that are shown to people, in the order of the file. Of all tables, which is what a file that chooses
     /// none gets, those with nothing to say are left out.
     pub tables: Vec<Table>,
-    /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed
-    /// and tables are not in it.
+    /// What metrics must keep.
+    pub thresholds: Vec<Threshold>,
+    /// By how much metrics may move from what was accepted; by nothing where none is given.
+    pub tolerances: Vec<Tolerance>,
+    /// The line of the file, from 1, that says which approaches run; `None` if it is not there that this is written.
+    pub approaches_line: Option<usize>,
+    /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed,
+    /// tables, thresholds and tolerances are not in it.
     pub hash: String,
 }
 
@@ -354,7 +365,7 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
     let mut raw = tree::document(text, 0);
     let mut drafts = raw.drafts;
     overrides::apply(&mut raw.root, overrides, &mut drafts);
-    let mut reader = Reader::new(Files::beside(file_name, 1 + overrides.len()), raw.damaged);
+    let mut reader = Reader::new(text, Files::beside(file_name, 1 + overrides.len()), raw.damaged);
     let scenario = read(&mut reader, &raw.root);
     // What the parser made of a broken line is a guess, and what follows from a guess helps nobody.
     drafts.extend(reader.drafts.into_iter().filter(|draft| !on_broken_line(draft.at, &raw.broken)));
@@ -403,6 +414,9 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let per_message: Vec<_> = network.per_message().into_iter().chain(faults.per_message()).collect();
     axes.check_counted(reader, &per_message);
     axes.check_detection(reader, detection.value.flatten().is_some(), heartbeat);
+    let thresholds = thresholds::thresholds(reader, &root, &axes);
+    let tolerances = thresholds::tolerances(reader, &root);
+    let approaches_line = root.get("approaches").and_then(|entry| reader.line_of(entry.key_at));
     let mut scenario = Scenario {
         name: name?,
         description: description?,
@@ -414,6 +428,9 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
         detection: detection.value?,
         timeline: axes.timeline.value?,
         tables,
+        thresholds,
+        tolerances,
+        approaches_line,
         hash: String::new(),
     };
     scenario.hash = canonical::hash(&scenario);

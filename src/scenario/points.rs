@@ -226,6 +226,11 @@ impl Axes {
         }
     }
 
+    /// Whether the approach `name` is among those that run.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.approaches.iter().any(|(index, _)| Approach::NAMES[*index] == name)
+    }
+
     /// How long the longest point takes; `None` if a time that it depends on is refused.
     pub(super) fn longest(&self) -> Option<SimSpan> {
         let times = self.approaches.iter().map(|(index, _)| {

@@ -64,12 +64,20 @@ pub(super) struct Reader {
     pub(super) damaged: bool,
     /// Files that the scenario names.
     pub(super) files: Files,
+    /// Where the lines of the file end, as bytes, ascending.
+    line_ends: Vec<usize>,
 }
 
 impl Reader {
-    /// A reader of a file that is `damaged` or not, which may name `files`.
-    pub(super) fn new(files: Files, damaged: bool) -> Self {
-        Reader { drafts: Vec::new(), damaged, files }
+    /// A reader of the file `text`, which is `damaged` or not and may name `files`.
+    pub(super) fn new(text: &str, files: Files, damaged: bool) -> Self {
+        let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
+        Reader { drafts: Vec::new(), damaged, files, line_ends }
+    }
+
+    /// The line of the file, from 1, in which `at` begins; `None` if that is in another source.
+    pub(super) fn line_of(&self, at: Place) -> Option<usize> {
+        (at.source == 0).then(|| 1 + self.line_ends.partition_point(|&end| end < at.start))
     }
 
     pub(super) fn report(&mut self, draft: Draft) {

@@ -27,6 +27,8 @@
 //!
 //! Padding is never carried in memory.
 
+use std::ops::Range;
+
 use super::blocks::{Block, block_len, head_of};
 use super::state::Certificate;
 use super::{Consensus, ConsensusMessage, MessageKind, Pattern, ReplicaSet, digest_of};
@@ -35,12 +37,13 @@ use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 32..39;
 /// Length of a message without payload, in bytes.
 pub const HEAD_LEN: usize = 120;
 /// Length of a signature, in bytes.
 pub const SIGNATURE_LEN: usize = 48;
 
-const FIRST_KIND: u8 = 32;
 const SIGNATURE_START: usize = HEAD_LEN - SIGNATURE_LEN;
 const DIGEST_LEN: usize = 32;
 
@@ -291,7 +294,7 @@ impl WireConsensus {
     pub fn encode(&self, consensus: &Consensus, out: &mut Vec<u8>) {
         let ConsensusMessage { kind, view, height, digest } = self.message;
         let start = out.len();
-        out.extend_from_slice(&[VERSION, FIRST_KIND + kind as u8]);
+        out.extend_from_slice(&[VERSION, KINDS.start + kind as u8]);
         out.extend_from_slice(&key_of(self.sender));
         out.extend_from_slice(&height.to_le_bytes());
         out.extend_from_slice(&view.to_le_bytes());
@@ -312,7 +315,7 @@ impl WireConsensus {
         if head[0] != VERSION {
             return Err(ConsensusWireError::Version(head[0]));
         }
-        let kind = head[1].checked_sub(FIRST_KIND).and_then(|kind| MessageKind::ALL.get(usize::from(kind)));
+        let kind = head[1].checked_sub(KINDS.start).and_then(|kind| MessageKind::ALL.get(usize::from(kind)));
         let kind = *kind.ok_or(ConsensusWireError::Kind(head[1]))?;
         let (_, rest) = head.split_at(2);
         let (id, rest) = rest.split_first_chunk::<32>().ok_or(short)?;

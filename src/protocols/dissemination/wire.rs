@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind: 32 message, 33 ihave, 34 iwant, 35 ask, 36 sync, 37 graft, 38 prune |
+//! | 1 | 1 | kind: 96 message, 97 ihave, 98 iwant, 99 ask, 100 sync, 101 graft, 102 prune |
 //!
 //! Grafts and prunes end there. A message goes on with
 //!
@@ -24,23 +24,27 @@
 //! Ids have 20 bytes, as on Ethereum. A simulated message's number stands in the first four; the rest is zero. Ids that
 //! are farther apart go in messages of their own. The sender is known by its address.
 
+use std::ops::Range;
+
 use super::DisseminationMessage;
 use super::ids::Ids;
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 96..103;
 /// Length of an id, in bytes.
 pub const ID_LEN: usize = 20;
 /// Length of a message before its contents, in bytes.
 pub const MESSAGE_HEAD_LEN: usize = 2 + ID_LEN + 1;
 
-const MESSAGE: u8 = 32;
-const IHAVE: u8 = 33;
-const IWANT: u8 = 34;
-const ASK: u8 = 35;
-const SYNC: u8 = 36;
-const GRAFT: u8 = 37;
-const PRUNE: u8 = 38;
+const MESSAGE: u8 = 96;
+const IHAVE: u8 = 97;
+const IWANT: u8 = 98;
+const ASK: u8 = 99;
+const SYNC: u8 = 100;
+const GRAFT: u8 = 101;
+const PRUNE: u8 = 102;
 
 /// Why bytes are not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -229,7 +233,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic_and_what_they_hold_encodes_to_them(
             mut bytes in prop::collection::vec(any::<u8>(), 0..120),
-            kind in 30u8..41,
+            kind in 94u8..105,
             ids in prop::collection::vec(0u8..70, 0..4),
         ) {
             let _ = decode(&bytes);
@@ -256,15 +260,15 @@ mod tests {
     fn the_bytes_are_those_of_the_tables() {
         let id = |number: u8| [&[number][..], &[0; 19]].concat();
         let message = DisseminationMessage::Message { number: 7, hops: 3 };
-        assert_eq!(encoded(&message, &[8, 9]), [&[1, 32][..], &id(7), &[3, 8, 9]].concat());
+        assert_eq!(encoded(&message, &[8, 9]), [&[1, 96][..], &id(7), &[3, 8, 9]].concat());
         let list = ids_of(2, &[0, 5]);
-        assert_eq!(encoded(&DisseminationMessage::Have(list), &[]), [&[1, 33, 2][..], &id(2), &id(7)].concat());
-        assert_eq!(encoded(&DisseminationMessage::Want(list), &[])[..3], [1, 34, 2]);
+        assert_eq!(encoded(&DisseminationMessage::Have(list), &[]), [&[1, 97, 2][..], &id(2), &id(7)].concat());
+        assert_eq!(encoded(&DisseminationMessage::Want(list), &[])[..3], [1, 98, 2]);
         let sync = encoded(&DisseminationMessage::Sync(list), &[]);
-        assert_eq!(sync, [&[1, 36, 2, 0, 0, 0, 2][..], &id(2), &id(7)].concat());
-        assert_eq!(encoded(&DisseminationMessage::Ask(Ids::none(258)), &[]), [1, 35, 2, 1, 0, 0, 0]);
+        assert_eq!(sync, [&[1, 100, 2, 0, 0, 0, 2][..], &id(2), &id(7)].concat());
+        assert_eq!(encoded(&DisseminationMessage::Ask(Ids::none(258)), &[]), [1, 99, 2, 1, 0, 0, 0]);
         let short = [DisseminationMessage::Graft, DisseminationMessage::Prune].map(|message| encoded(&message, &[]));
-        assert_eq!(short, [[1, 37], [1, 38]]);
+        assert_eq!(short, [[1, 101], [1, 102]]);
     }
 
     #[test]
@@ -277,16 +281,16 @@ mod tests {
         };
         let length = DisseminationWireError::Length { found: good.len() };
         check(0, 2, DisseminationWireError::Version(2));
-        check(1, 31, DisseminationWireError::Kind(31));
-        check(1, 39, DisseminationWireError::Kind(39));
-        check(1, 37, length);
+        check(1, 95, DisseminationWireError::Kind(95));
+        check(1, 103, DisseminationWireError::Kind(103));
+        check(1, 101, length);
         check(2, 3, length);
         check(3, 7, DisseminationWireError::List(2));
         check(3, 8, DisseminationWireError::List(2));
         check(24, 1, DisseminationWireError::List(2));
         check(22, 1, DisseminationWireError::Id(0));
         check(42, 1, DisseminationWireError::Id(1));
-        assert_eq!(decode(&[1, 33, 0]), Err(DisseminationWireError::List(0)));
+        assert_eq!(decode(&[1, 97, 0]), Err(DisseminationWireError::List(0)));
         assert_eq!(decode(&[1]), Err(DisseminationWireError::Length { found: 1 }));
     }
 }

@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind: 1 ping, 2 pong, 3 find node, 4 nodes, 5 store, 6 stored, 7 find value, 8 value |
+//! | 1 | 1 | kind: 16 ping, 17 pong, 18 find node, 19 nodes, 20 store, 21 stored, 22 find value, 23 value |
 //! | 2 | 4 | number of the request; an answer repeats it |
 //! | 6 | 32 | id of the sender |
 //!
@@ -21,12 +21,16 @@
 //! number, and its port is [`PORT`]. An id is the hash of the address ([`id_of`](super::keys::id_of)); who claims another
 //! is not believed, so nobody can choose an id that is close to a key.
 
+use std::ops::Range;
+
 use super::KademliaMessage;
 use super::keys::Keys;
 use crate::contract::{Key256, NodeId};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 16..24;
 /// Length of a message without payload, in bytes.
 pub const HEAD_LEN: usize = 38;
 /// Length of a contact, in bytes.
@@ -37,6 +41,15 @@ pub const VALUE_LEN_MAX: usize = 1_024;
 pub const PORT: u16 = 30_303;
 
 const KEY_LEN: usize = 32;
+
+const PING: u8 = 16;
+const PONG: u8 = 17;
+const FIND_NODE: u8 = 18;
+const NODES: u8 = 19;
+const STORE: u8 = 20;
+const STORED: u8 = 21;
+const FIND_VALUE: u8 = 22;
+const VALUE: u8 = 23;
 
 /// Why bytes are not a message, or not a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -149,14 +162,14 @@ impl WireKademlia {
     /// If the sender is not a node of `keys`.
     pub fn encode(&self, keys: &Keys, out: &mut Vec<u8>) {
         let (kind, number, kept) = match self.message {
-            KademliaMessage::Ping { number } => (1, number, None),
-            KademliaMessage::Pong { number } => (2, number, None),
-            KademliaMessage::FindNode { number } => (3, number, None),
-            KademliaMessage::Nodes { number } => (4, number, None),
-            KademliaMessage::Store { number } => (5, number, None),
-            KademliaMessage::Stored { number, kept } => (6, number, Some(u8::from(kept))),
-            KademliaMessage::FindValue { number } => (7, number, None),
-            KademliaMessage::Value { number } => (8, number, None),
+            KademliaMessage::Ping { number } => (PING, number, None),
+            KademliaMessage::Pong { number } => (PONG, number, None),
+            KademliaMessage::FindNode { number } => (FIND_NODE, number, None),
+            KademliaMessage::Nodes { number } => (NODES, number, None),
+            KademliaMessage::Store { number } => (STORE, number, None),
+            KademliaMessage::Stored { number, kept } => (STORED, number, Some(u8::from(kept))),
+            KademliaMessage::FindValue { number } => (FIND_VALUE, number, None),
+            KademliaMessage::Value { number } => (VALUE, number, None),
         };
         out.extend_from_slice(&[VERSION, kind]);
         out.extend_from_slice(&number.to_le_bytes());
@@ -180,21 +193,21 @@ impl WireKademlia {
         }
         let number = u32::from_le_bytes([head[2], head[3], head[4], head[5]]);
         let message = match head[1] {
-            1 => KademliaMessage::Ping { number },
-            2 => KademliaMessage::Pong { number },
-            3 => KademliaMessage::FindNode { number },
-            4 => KademliaMessage::Nodes { number },
-            5 => KademliaMessage::Store { number },
-            6 => match payload {
+            PING => KademliaMessage::Ping { number },
+            PONG => KademliaMessage::Pong { number },
+            FIND_NODE => KademliaMessage::FindNode { number },
+            NODES => KademliaMessage::Nodes { number },
+            STORE => KademliaMessage::Store { number },
+            STORED => match payload {
                 [kept @ (0 | 1)] => KademliaMessage::Stored { number, kept: *kept == 1 },
                 [kept] => return Err(KademliaWireError::Kept(*kept)),
                 _ => return Err(length),
             },
-            7 => KademliaMessage::FindValue { number },
-            8 => KademliaMessage::Value { number },
+            FIND_VALUE => KademliaMessage::FindValue { number },
+            VALUE => KademliaMessage::Value { number },
             kind => return Err(KademliaWireError::Kind(kind)),
         };
-        let payload = if head[1] == 6 { &[] } else { payload };
+        let payload = if head[1] == STORED { &[] } else { payload };
         check_payload(keys, most, &message, payload)?;
         Ok(WireKademlia { sender, message, payload: payload.to_vec() })
     }
@@ -282,7 +295,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_never_panic(
-            mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..10, sender: NodeId, fill: bool,
+            mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 14u8..26, sender: NodeId, fill: bool,
         ) {
             let keys = Keys::new(NODES);
             let mut out = vec![3];
@@ -309,11 +322,11 @@ mod tests {
         let message = KademliaMessage::Nodes { number: 0x0403_0201 };
         let sent = WireKademlia { sender: 7, message, payload: contacts_of(&keys, &[258]) };
         let expected =
-            [&[1, 4, 1, 2, 3, 4][..], &keys.id(7), &keys.id(258), &[2, 1, 0, 0], &PORT.to_le_bytes()].concat();
+            [&[1, 19, 1, 2, 3, 4][..], &keys.id(7), &keys.id(258), &[2, 1, 0, 0], &PORT.to_le_bytes()].concat();
         assert_eq!(encoded(&keys, &sent), expected);
         let message = KademliaMessage::Stored { number: 1, kept: true };
         let sent = WireKademlia { sender: 7, message, payload: vec![] };
-        assert_eq!(encoded(&keys, &sent), [&[1, 6, 1, 0, 0, 0][..], &keys.id(7), &[1]].concat());
+        assert_eq!(encoded(&keys, &sent), [&[1, 21, 1, 0, 0, 0][..], &keys.id(7), &[1]].concat());
     }
 
     #[test]
@@ -329,11 +342,11 @@ mod tests {
         };
         let length = KademliaWireError::Length { found: good.len() };
         check(0, 2, KademliaWireError::Version(2));
-        check(1, 0, KademliaWireError::Kind(0));
-        check(1, 9, KademliaWireError::Kind(9));
-        check(1, 1, length);
-        check(1, 3, length);
-        check(1, 6, length);
+        check(1, 15, KademliaWireError::Kind(15));
+        check(1, 24, KademliaWireError::Kind(24));
+        check(1, 16, length);
+        check(1, 18, length);
+        check(1, 21, length);
         check(6, !good[6], KademliaWireError::Sender);
         check(HEAD_LEN + CONTACT_LEN, !good[HEAD_LEN + CONTACT_LEN], KademliaWireError::Contact(1));
         check(HEAD_LEN + 32, 4, KademliaWireError::Contact(0));

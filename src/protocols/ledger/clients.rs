@@ -11,7 +11,7 @@ impl Ledger {
     pub(super) fn start_client(&self, here: Here, fx: &mut impl Effects<Self>) {
         if let Some(submissions) = self.submissions(here) {
             let first = if submissions.poisson {
-                exponential(submissions.every, fx)
+                fx.random().exponential(submissions.every.as_nanos() as f64)
             } else {
                 SimSpan::from_nanos(fx.random().below(submissions.every.as_nanos()))
             };
@@ -92,7 +92,11 @@ impl Ledger {
     /// A transaction is due.
     fn submit(&self, state: &mut LedgerState, here: Here, fx: &mut impl Effects<Self>) {
         let Some(submissions) = self.submissions(here) else { return };
-        let next = if submissions.poisson { exponential(submissions.every, fx) } else { submissions.every };
+        let next = if submissions.poisson {
+            fx.random().exponential(submissions.every.as_nanos() as f64)
+        } else {
+            submissions.every
+        };
         fx.wake_after(next, LedgerTimer::Submit);
         let client = state.client(here);
         if client.attempts > 0 {
@@ -137,12 +141,4 @@ impl Ledger {
             }
         }
     }
-}
-
-/// A random span with this mean, as between the events of a Poisson process.
-fn exponential<P: crate::contract::Protocol>(mean: SimSpan, fx: &mut impl Effects<P>) -> SimSpan {
-    // Between 2^-53 and 1, so the logarithm is finite.
-    let unit = 1.0 - fx.random().unit();
-    // Casting saturates.
-    SimSpan::from_nanos((-libm::log(unit) * mean.as_nanos() as f64) as u64)
 }

@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind: 64 submit, 65 accepted, 66 batch, 67 batch accepted, 68 share, 69 announce, 70 get block, 71 full block, 72 header, 73 included, 74 subscribe |
+//! | 1 | 1 | kind: 112 submit, 113 accepted, 114 batch, 115 batch accepted, 116 share, 117 announce, 118 get block, 119 full block, 120 header, 121 included, 122 subscribe |
 //! | 2 | 32 | id of the sender |
 //! | 34 | | what the kind says |
 //!
@@ -27,6 +27,8 @@
 //! Messages of consensus are in the format of [`consensus::wire`]; where one holds a block, such zeros follow for its
 //! transactions.
 
+use std::ops::Range;
+
 use super::{BlockKeys, KEY_LEN, Ledger, LedgerMessage, RECORD_LEN, TRANSACTIONS_MAX, Transactions};
 use crate::contract::{NodeId, SimTime};
 use crate::protocols::consensus::wire::{ConsensusWireError, WireConsensus};
@@ -36,10 +38,12 @@ use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+/// Those of [`consensus::wire`] are messages of a ledger as well.
+pub const KINDS: Range<u8> = 112..123;
 /// Length of a message before what its kind says, in bytes.
 pub const HEAD_LEN: usize = 34;
 
-const FIRST_KIND: u8 = 64;
 const SUBMISSION_LEN: usize = 10;
 const HEADER_LEN: usize = HEAD_LEN + 14;
 
@@ -123,7 +127,7 @@ impl WireLedger {
     pub fn encode(&self, ledger: &Ledger, out: &mut Vec<u8>) {
         let end = out.len() + wire_len(ledger, &self.message, self.payload.len());
         let mut head = |kind: u8, fields: &[&[u8]]| {
-            out.extend_from_slice(&[VERSION, FIRST_KIND + kind]);
+            out.extend_from_slice(&[VERSION, KINDS.start + kind]);
             out.extend_from_slice(&key_of(self.sender));
             fields.iter().for_each(|field| out.extend_from_slice(field));
         };
@@ -166,12 +170,12 @@ impl WireLedger {
         if version != VERSION {
             return Err(LedgerWireError::Version(version));
         }
-        if kind < FIRST_KIND {
+        if !KINDS.contains(&kind) {
             return decode_consensus(ledger, bytes);
         }
         let sender = node_of(&reader.take()?).filter(|&sender| sender < ledger.population().total());
         let sender = sender.ok_or(LedgerWireError::Sender)?;
-        let message = match kind - FIRST_KIND {
+        let message = match kind - KINDS.start {
             0 => LedgerMessage::Submit { number: reader.number()?, submitted: reader.time()? },
             1 => LedgerMessage::Accepted { number: reader.number()? },
             2 => LedgerMessage::Batch { number: reader.number()? },
@@ -232,7 +236,9 @@ fn check(ledger: &Ledger, records: &[u8], padding: &[u8]) -> Result<(), LedgerWi
 /// A message of consensus, with the contents of transactions after it if it holds a block.
 fn decode_consensus(ledger: &Ledger, bytes: &[u8]) -> Result<WireLedger, LedgerWireError> {
     let length = LedgerWireError::Length { found: bytes.len() };
-    let kind = bytes[1].checked_sub(32).and_then(|kind| consensus::MessageKind::ALL.get(usize::from(kind)));
+    let kind = bytes[1]
+        .checked_sub(consensus::wire::KINDS.start)
+        .and_then(|kind| consensus::MessageKind::ALL.get(usize::from(kind)));
     let kind = *kind.ok_or(LedgerWireError::Kind(bytes[1]))?;
     let rest = bytes.len().checked_sub(consensus::wire::HEAD_LEN).ok_or(length)?;
     let before = consensus::wire::block_in(&ledger.consensus, kind, rest);

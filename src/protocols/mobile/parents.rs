@@ -2,7 +2,7 @@
 
 use super::policy::WakePolicy;
 use super::state::{MobileState, Waiting};
-use super::{Mobile, MobileMessage, MobileTimer, exponential};
+use super::{Mobile, MobileMessage, MobileTimer};
 use crate::contract::{CoarseTime, Effects, Here, NodeId, NodeType, SimSpan, SimTime, Verdict};
 
 impl Mobile {
@@ -90,8 +90,8 @@ impl Mobile {
         let children = self.incoming.slots(here.id, NodeType::MobileNode).len() as u64;
         // A child has news at each of its parents, so each makes a part of them.
         let nanos = mean.as_nanos() as f64 * self.parents as f64 / children as f64;
-        let random = fx.random();
-        fx.wake_after(exponential(nanos, random), MobileTimer::News);
+        let span = fx.random().exponential(nanos);
+        fx.wake_after(span, MobileTimer::News);
     }
 
     /// The link of the child `from` that a message names, if it is one.

@@ -290,11 +290,3 @@ fn only_mobile_nodes_and_slots_of_parents_take_memory() {
     let (mean, most) = (figures.mean_mw(), figures.powers.quantile(99).unwrap());
     assert!((mean - 19.955).abs() < 0.1 && (most - 20.0).abs() < 0.11, "idle: {mean} mW, {most} mW");
 }
-
-#[test]
-fn exponential_spans_have_their_mean() {
-    let key = crate::contract::RandomKey::new(5, crate::contract::Domain::Protocol);
-    let sum: u64 = (0..40_000).map(|draw| exponential(1e9, key.stream(draw, 0)).as_nanos()).sum();
-    let mean = sum as f64 / 40_000.0 / 1e9;
-    assert!((mean - 1.0).abs() < 0.02, "{mean}: four standard errors");
-}

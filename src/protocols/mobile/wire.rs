@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind: 64 heartbeat, 65 transaction, 66 check, 67 notice, 68 confirmation, 69 leave |
+//! | 1 | 1 | kind: 160 heartbeat, 161 transaction, 162 check, 163 notice, 164 confirmation, 165 leave |
 //! | 2 | 32 | id of the sender |
 //!
 //! Heartbeats, checks and leaves end there. Confirmations and notices go on with
@@ -21,11 +21,15 @@
 //!
 //! Ids are those of [`wire`](crate::protocols::wire). Any message may be followed by zeros, to which a scenario pads it.
 
+use std::ops::Range;
+
 use crate::contract::NodeId;
 use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 160..166;
 /// Length of a heartbeat, a check or a leave, in bytes.
 pub const HEAD_LEN: usize = 34;
 /// Length of a confirmation, in bytes.
@@ -35,12 +39,12 @@ pub const TRANSACTION_LEN: usize = HEAD_LEN + 2;
 /// Length of a notice without its contents, in bytes.
 pub const NOTICE_LEN: usize = HEAD_LEN + 4;
 
-const HEARTBEAT: u8 = 64;
-const TRANSACTION: u8 = 65;
-const CHECK: u8 = 66;
-const NOTICE: u8 = 67;
-const CONFIRMATION: u8 = 68;
-const LEAVE: u8 = 69;
+const HEARTBEAT: u8 = 160;
+const TRANSACTION: u8 = 161;
+const CHECK: u8 = 162;
+const NOTICE: u8 = 163;
+const CONFIRMATION: u8 = 164;
+const LEAVE: u8 = 165;
 
 /// A message, as it is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,7 +226,7 @@ mod tests {
 
         #[test]
         fn arbitrary_bytes_decode_to_a_message_that_encodes_to_them_or_to_an_error(
-            mut bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 60u8..75, fill: bool,
+            mut bytes in prop::collection::vec(any::<u8>(), 0..120), kind in 158u8..168, fill: bool,
         ) {
             if fill && bytes.len() >= HEAD_LEN {
                 bytes[..2].copy_from_slice(&[VERSION, kind]);
@@ -241,13 +245,13 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_the_tables() {
         let message = WireMobile { sender: 258, body: WireBody::Notice { newest: 0x0403, contents: &[7, 8, 9] } };
-        let expected = [&[1, 67, 2, 1][..], &[0; 30], &[3, 4, 3, 0, 7, 8, 9]].concat();
+        let expected = [&[1, 163, 2, 1][..], &[0; 30], &[3, 4, 3, 0, 7, 8, 9]].concat();
         assert_eq!(encoded(&message), expected);
         let mut bytes = encoded(&WireMobile { sender: 1, body: WireBody::Leave });
         bytes[0] = 2;
         assert_eq!(WireMobile::decode(&bytes), Err(MobileWireError::Version(2)));
-        bytes[..2].copy_from_slice(&[1, 63]);
-        assert_eq!(WireMobile::decode(&bytes), Err(MobileWireError::Kind(63)));
+        bytes[..2].copy_from_slice(&[1, 159]);
+        assert_eq!(WireMobile::decode(&bytes), Err(MobileWireError::Kind(159)));
         bytes[33] = 1;
         assert_eq!(WireMobile::decode(&bytes), Err(MobileWireError::Id));
     }

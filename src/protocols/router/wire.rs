@@ -34,12 +34,16 @@
 //!
 //! Digests have the format of [`crate::protocols::wire`], and so have ids.
 
+use std::ops::Range;
+
 use super::{Cause, Purpose, Routed, RouterMessage};
 use crate::contract::{Key256, NodeId};
 use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 64..77;
 /// Length of a message that says nothing but its kind and its sender, in bytes.
 pub const HEAD_LEN: usize = 34;
 /// Length of an id, in bytes.
@@ -183,7 +187,7 @@ impl<'a> WireRouter<'a> {
         if version != VERSION {
             return Err(RouterWireError::Version(version));
         }
-        if !(ATTACH..=FAILED).contains(&kind) {
+        if !KINDS.contains(&kind) {
             return Err(RouterWireError::Kind(kind));
         }
         let sender = reader.id()?;

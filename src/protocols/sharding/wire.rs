@@ -21,12 +21,16 @@
 //! of a change, a batch, an offer or an answer is a number of four bytes, whose two highest bits are what stands beside
 //! the id or address; values do not travel in memory. All values have the same length.
 
+use std::ops::Range;
+
 use super::ShardingMessage;
 use crate::contract::NodeId;
 use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 80..88;
 /// Length of a message without its items, in bytes.
 pub const HEAD_LEN: usize = 38;
 /// Bits of an item that are a number of a node or a record; the others are a flag.
@@ -37,7 +41,6 @@ pub const ITEM_LEN: usize = 4;
 pub const RECORD_LEN: usize = 36;
 
 const KEY_LEN: usize = 32;
-const KINDS: std::ops::Range<u8> = 80..88;
 
 /// An item as it is in memory.
 pub(super) const fn item(number: u32, flag: u32) -> u32 {

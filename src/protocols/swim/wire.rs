@@ -3,12 +3,12 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind: 1 ping, 2 ping for another, 3 ping request, 4 ack, 5 ack for another, 6 join, 7 view, 8 leave |
+//! | 1 | 1 | kind: 48 ping, 49 ping for another, 50 ping request, 51 ack, 52 ack for another, 53 join, 54 view, 55 leave |
 //! | 2 | 32 | id of the sender |
-//! | 34 | 2 | number of the probe, modulo 2^16; zero for kinds 6 to 8 |
+//! | 34 | 2 | number of the probe, modulo 2^16; zero for kinds 53 to 55 |
 //! | 36 | 2 | updates that follow |
 //!
-//! Kinds 2 and 5 go on with the id of the member that the probe is for, kind 3 with that of the member to be probed,
+//! Kinds 49 and 52 go on with the id of the member that the probe is for, kind 50 with that of the member to be probed,
 //! 32 bytes each. Then come the updates, [`UPDATE_LEN`] bytes each:
 //!
 //! | bytes | field |
@@ -19,6 +19,8 @@
 //!
 //! Ids are those of [`crate::protocols::wire`].
 
+use std::ops::Range;
+
 use super::SwimMessage;
 use super::membership::{Standing, Status, Update, View};
 use crate::contract::NodeId;
@@ -26,6 +28,8 @@ use crate::protocols::wire::{key_of, node_of};
 
 /// The version of the format.
 pub const VERSION: u8 = 1;
+/// The kinds of this format; no other format of [`wire`](crate::protocols::wire) has any of them.
+pub const KINDS: Range<u8> = 48..56;
 /// Length of a message that names nobody but its sender, without updates, in bytes.
 pub const HEAD_LEN: usize = 38;
 /// What a message is longer that names another member, in bytes.
@@ -36,6 +40,15 @@ pub const UPDATE_LEN: usize = 37;
 pub const MESSAGE_LEN_MAX: usize = 1_400;
 /// Most updates that any message but a view carries.
 pub const UPDATES_MAX: usize = (MESSAGE_LEN_MAX - HEAD_LEN - ID_LEN) / UPDATE_LEN;
+
+const PING: u8 = 48;
+const PING_FOR: u8 = 49;
+const PING_REQUEST: u8 = 50;
+const ACK: u8 = 51;
+const ACK_FOR: u8 = 52;
+const JOIN: u8 = 53;
+const VIEW: u8 = 54;
+const LEAVE: u8 = 55;
 
 /// Longest payload of a UDP datagram over IPv4, in bytes.
 const DATAGRAM_MAX: usize = 65_507;
@@ -130,14 +143,14 @@ impl WireSwim {
     /// If there are 2^16 updates or more.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let (kind, probe, other) = match self.message {
-            SwimMessage::Ping { probe } => (1, probe, None),
-            SwimMessage::PingFor { probe, origin } => (2, probe, Some(origin)),
-            SwimMessage::PingRequest { probe, target } => (3, probe, Some(target)),
-            SwimMessage::Ack { probe } => (4, probe, None),
-            SwimMessage::AckFor { probe, origin } => (5, probe, Some(origin)),
-            SwimMessage::Join => (6, 0, None),
-            SwimMessage::View => (7, 0, None),
-            SwimMessage::Leave => (8, 0, None),
+            SwimMessage::Ping { probe } => (PING, probe, None),
+            SwimMessage::PingFor { probe, origin } => (PING_FOR, probe, Some(origin)),
+            SwimMessage::PingRequest { probe, target } => (PING_REQUEST, probe, Some(target)),
+            SwimMessage::Ack { probe } => (ACK, probe, None),
+            SwimMessage::AckFor { probe, origin } => (ACK_FOR, probe, Some(origin)),
+            SwimMessage::Join => (JOIN, 0, None),
+            SwimMessage::View => (VIEW, 0, None),
+            SwimMessage::Leave => (LEAVE, 0, None),
         };
         let count = u16::try_from(self.updates.len()).expect("a message has fewer than 2^16 updates");
         out.extend_from_slice(&[VERSION, kind]);
@@ -162,24 +175,24 @@ impl WireSwim {
         let sender = head[2..34].first_chunk().and_then(node_of).ok_or(SwimWireError::Id(2))?;
         let (probe, count) = (u16::from_le_bytes([head[34], head[35]]), u16::from_le_bytes([head[36], head[37]]));
         let (other, updates) = match kind {
-            2 | 3 | 5 => {
+            PING_FOR | PING_REQUEST | ACK_FOR => {
                 let (id, updates) = rest.split_first_chunk::<ID_LEN>().ok_or(short(HEAD_LEN + ID_LEN))?;
                 (node_of(id).ok_or(SwimWireError::Id(HEAD_LEN))?, updates)
             }
             _ => (0, rest),
         };
         let message = match kind {
-            1 => SwimMessage::Ping { probe },
-            2 => SwimMessage::PingFor { probe, origin: other },
-            3 => SwimMessage::PingRequest { probe, target: other },
-            4 => SwimMessage::Ack { probe },
-            5 => SwimMessage::AckFor { probe, origin: other },
-            6 => SwimMessage::Join,
-            7 => SwimMessage::View,
-            8 => SwimMessage::Leave,
+            PING => SwimMessage::Ping { probe },
+            PING_FOR => SwimMessage::PingFor { probe, origin: other },
+            PING_REQUEST => SwimMessage::PingRequest { probe, target: other },
+            ACK => SwimMessage::Ack { probe },
+            ACK_FOR => SwimMessage::AckFor { probe, origin: other },
+            JOIN => SwimMessage::Join,
+            VIEW => SwimMessage::View,
+            LEAVE => SwimMessage::Leave,
             _ => return Err(SwimWireError::Kind(kind)),
         };
-        if kind >= 6 && probe != 0 {
+        if kind >= JOIN && probe != 0 {
             return Err(SwimWireError::Probe(probe));
         }
         let expected = usize::from(count) * UPDATE_LEN;
@@ -242,7 +255,7 @@ mod tests {
         }
 
         #[test]
-        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 0u8..10, fill: bool) {
+        fn arbitrary_bytes_never_panic(mut bytes in prop::collection::vec(any::<u8>(), 0..200), kind in 46u8..58, fill: bool) {
             let _ = WireSwim::decode(&bytes);
             let _ = decode_updates(&bytes).map(Iterator::count);
             // Get past the first checks.
@@ -267,7 +280,7 @@ mod tests {
 
     #[test]
     fn the_bytes_are_those_of_the_tables() {
-        let mut expected = vec![1, 3, 7];
+        let mut expected = vec![1, 50, 7];
         expected.extend([0; 31]);
         expected.extend([6, 5, 2, 0, 8]);
         expected.extend([0; 31]);
@@ -290,9 +303,9 @@ mod tests {
     fn what_is_not_a_message_of_this_version_is_refused() {
         let found = encoded(&sample()).len();
         check_refused(0, 2, SwimWireError::Version(2));
-        check_refused(1, 0, SwimWireError::Kind(0));
-        check_refused(1, 9, SwimWireError::Kind(9));
-        check_refused(1, 4, SwimWireError::Length { expected: found - ID_LEN, found });
+        check_refused(1, 47, SwimWireError::Kind(47));
+        check_refused(1, 56, SwimWireError::Kind(56));
+        check_refused(1, 51, SwimWireError::Length { expected: found - ID_LEN, found });
         check_refused(33, 1, SwimWireError::Id(2));
         check_refused(36, 3, SwimWireError::Length { expected: found + UPDATE_LEN, found });
         check_refused(69, 1, SwimWireError::Id(38));

@@ -1,8 +1,24 @@
 //! Tests of the wire formats: round trips, and what is refused.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use super::*;
+use crate::contract::Population;
+use crate::protocols::consensus::wire::{ConsensusWireError, WireConsensus};
+use crate::protocols::consensus::{self, Consensus, ConsensusOptions};
+use crate::protocols::dissemination::{self, wire::DisseminationWireError};
+use crate::protocols::kademlia::wire::{KademliaWireError, WireKademlia};
+use crate::protocols::kademlia::{self, keys::Keys};
+use crate::protocols::ledger::wire::{LedgerWireError, WireLedger};
+use crate::protocols::ledger::{self, Ledger, LedgerOptions};
+use crate::protocols::mobile::wire::{MobileWireError, WireMobile};
+use crate::protocols::router::wire::{RouterWireError, WireRouter};
+use crate::protocols::sharding::wire::{ShardingWireError, WireSharding};
+use crate::protocols::swim::wire::{SwimWireError, WireSwim};
+use crate::protocols::{mobile, router, sharding, swim};
+use crate::topologies::TierDegrees;
 
 fn encoded(message: &WireMessage<'_>) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -133,4 +149,84 @@ fn what_is_not_a_message_of_this_version_is_refused() {
     check_refused(|bytes| bytes[44] = 8, WireError::Part { first: 8, children: 11 });
     check_refused(|bytes| bytes.push(1), WireError::Padding(50));
     check_refused(Vec::clear, WireError::Short { expected: 2, found: 0 });
+}
+
+/// A format: its name, the kinds that the table gives it and those in use, and whether its decoder knows a kind.
+type Family = (&'static str, Range<u8>, Range<u8>, Box<dyn Fn(u8) -> bool>);
+
+/// Whether `decode` refuses a message of `kind`, which says nothing else, for another reason than its kind.
+fn knows<T, E: PartialEq + 'static>(
+    decode: impl Fn(&[u8]) -> Result<T, E> + 'static,
+    refused: fn(u8) -> E,
+) -> Box<dyn Fn(u8) -> bool> {
+    Box::new(move |kind| {
+        let mut bytes = vec![0; 400];
+        bytes[..2].copy_from_slice(&[VERSION, kind]);
+        decode(&bytes).err() != Some(refused(kind))
+    })
+}
+
+fn families() -> Vec<Family> {
+    let population = Population::new([4, 1, 5, 0]).unwrap();
+    let consensus = Consensus::new(population, ConsensusOptions::DEFAULT);
+    let degrees = TierDegrees { full_peers: 0, super_parents: 1, light_parents: 1, mesh: true };
+    let ledger = Ledger::new(Arc::new(degrees.graph(population, 0, 1)), LedgerOptions::DEFAULT);
+    // A message of consensus is one of a ledger, in the format of consensus.
+    let ledger = knows(move |bytes| WireLedger::decode(&ledger, bytes), LedgerWireError::Kind);
+    let ledger = Box::new(move |kind| ledger(kind) && !consensus::wire::KINDS.contains(&kind));
+    let nodes = Keys::new(9);
+    let kademlia = move |bytes: &[u8]| {
+        let mut bytes = bytes.to_vec();
+        bytes[6..38].copy_from_slice(&nodes.id(7));
+        WireKademlia::decode(&nodes, 7, 20, &bytes)
+    };
+    vec![
+        ("heartbeats", 0..16, KINDS, knows(|bytes| WireMessage::decode(bytes).map(|_| ()), WireError::Kind)),
+        ("kademlia", 16..32, kademlia::wire::KINDS, knows(kademlia, KademliaWireError::Kind)),
+        (
+            "consensus",
+            32..48,
+            consensus::wire::KINDS,
+            knows(move |bytes| WireConsensus::decode(&consensus, bytes), ConsensusWireError::Kind),
+        ),
+        ("swim", 48..64, swim::wire::KINDS, knows(WireSwim::decode, SwimWireError::Kind)),
+        (
+            "router",
+            64..80,
+            router::wire::KINDS,
+            knows(|bytes| WireRouter::decode(bytes).map(|_| ()), RouterWireError::Kind),
+        ),
+        (
+            "sharding",
+            80..96,
+            sharding::wire::KINDS,
+            knows(|bytes| WireSharding::decode(10, bytes), ShardingWireError::Kind),
+        ),
+        (
+            "dissemination",
+            96..112,
+            dissemination::wire::KINDS,
+            knows(|bytes| dissemination::wire::decode(bytes).map(|_| ()), DisseminationWireError::Kind),
+        ),
+        ("ledger", 112..128, ledger::wire::KINDS, ledger),
+        (
+            "mobile",
+            160..176,
+            mobile::wire::KINDS,
+            knows(|bytes| WireMobile::decode(bytes).map(|_| ()), MobileWireError::Kind),
+        ),
+    ]
+}
+
+#[test]
+fn no_two_formats_share_a_kind_and_each_knows_its_own_and_no_other() {
+    let families = families();
+    for (at, (name, given, used, knows)) in families.iter().enumerate() {
+        assert!(given.start <= used.start && used.end <= given.end && !used.is_empty(), "{name} {used:?}");
+        for (other, range, ..) in &families[..at] {
+            assert!(range.end <= given.start || given.end <= range.start, "{name} and {other}");
+        }
+        let known: Vec<u8> = (0..=u8::MAX).filter(|&kind| knows(kind)).collect();
+        assert_eq!(known, used.clone().collect::<Vec<_>>(), "{name}");
+    }
 }

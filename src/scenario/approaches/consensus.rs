@@ -5,7 +5,7 @@ use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant};
+use super::{Kind, Mechanism, Spec, Variant, words};
 use crate::contract::{Population, SimSpan};
 use crate::engine::{Outcome, Violation};
 use crate::metrics::{Curve, Figures, Flow, PointResult};
@@ -55,21 +55,8 @@ pub(super) fn options(reader: &mut Reader, own: &Section<'_>, interval: SimSpan)
 
 /// The patterns of messages, one or a list; none twice.
 pub(super) fn patterns(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Pattern>> {
-    let Some(entry) = own.get("pattern") else { return Some(vec![Pattern::Pbft]) };
-    let mut patterns = Vec::new();
-    for value in reader.items(&entry.value, "patterns of messages", PATTERNS.len()) {
-        let pattern = match reader.choice(value, "a pattern of messages", &PATTERNS)? {
-            0 => Pattern::Pbft,
-            _ => Pattern::Linear,
-        };
-        if patterns.contains(&pattern) {
-            let title = format!("{:?} stands in the list for the second time", name_of(pattern));
-            reader.report(Draft::new(value.at, title, "remove it"));
-            return None;
-        }
-        patterns.push(pattern);
-    }
-    Some(patterns).filter(|patterns| !patterns.is_empty())
+    let places = words(reader, own, "pattern", "a pattern of messages", &PATTERNS, &[0])?;
+    Some(places.into_iter().map(|place| if place == 0 { Pattern::Pbft } else { Pattern::Linear }).collect())
 }
 
 /// The name of a pattern in scenarios.

@@ -2,10 +2,9 @@
 
 use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
-use super::super::problem::Draft;
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, states_of};
+use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, SimSpan, SimTime};
 use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult, Spread as NodeSpread};
@@ -94,7 +93,7 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         |key, default, max| reader.field(own, key, default, |reader, value| reader.count_u32(value, 1, max)).value;
     let (sources, fanout) = (count("sources", 100, MESSAGES_MAX), count("fanout", 8, 64));
     let mesh = mesh(reader, own);
-    let kinds = kinds(reader, own);
+    let kinds = words(reader, own, "spread", "a way to spread", &SPREADS, &[SPREADS.len() - 1]);
     let (every_value, lifetime) = (every.value?, lifetime.value?);
     if lifetime / every_value >= LIVE_MAX {
         let live = lifetime / every_value + 1;
@@ -133,22 +132,6 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         Variant { suffix, mechanism: Mechanism::Dissemination(DisseminationSpec { spread, ..spec }) }
     };
     Some(kinds.iter().map(variant).collect())
-}
-
-/// The ways in which messages go on, one or a list; none twice. Numbers are places in [`SPREADS`].
-fn kinds(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<usize>> {
-    let Some(entry) = own.get("spread") else { return Some(vec![SPREADS.len() - 1]) };
-    let mut kinds = Vec::new();
-    for value in reader.items(&entry.value, "ways to spread", SPREADS.len()) {
-        let kind = reader.choice(value, "a way to spread", &SPREADS)?;
-        if kinds.contains(&kind) {
-            let title = format!("`{}` stands in the list for the second time", SPREADS[kind]);
-            reader.report(Draft::new(value.at, title, "remove it"));
-            return None;
-        }
-        kinds.push(kind);
-    }
-    Some(kinds).filter(|kinds| !kinds.is_empty())
 }
 
 /// The options of a mesh, those of Ethereum by default.

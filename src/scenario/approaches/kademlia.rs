@@ -2,10 +2,9 @@
 
 use super::super::build::{Found, Job};
 use super::super::options::span;
-use super::super::problem::Draft;
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant};
+use super::{Kind, Mechanism, Spec, Variant, several};
 use crate::contract::SimSpan;
 use crate::engine::{Outcome, Violation};
 use crate::metrics::{Curve, Figures, PointResult, Spread};
@@ -102,21 +101,9 @@ pub(super) fn network(reader: &mut Reader, own: &Section<'_>) -> Option<Kademlia
 
 /// The sizes of buckets, one or a list; none twice.
 pub(super) fn sizes_of_buckets(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<u8>> {
-    let Some(entry) = own.get("k") else { return Some(vec![KademliaOptions::PAPER.k]) };
-    let mut sizes = Vec::new();
-    for value in reader.items(&entry.value, "sizes of buckets", SIZES_MAX) {
-        let k = reader.count_u32(value, 1, 64)? as u8;
-        if sizes.contains(&k) {
-            reader.report(Draft::new(
-                value.at,
-                format!("buckets of {k} stand in the list for the second time"),
-                "remove it",
-            ));
-            return None;
-        }
-        sizes.push(k);
-    }
-    Some(sizes).filter(|sizes| !sizes.is_empty())
+    several(reader, own, "k", &[KademliaOptions::PAPER.k], SIZES_MAX, |reader, value| {
+        reader.count_u32(value, 1, 64).map(|k| k as u8)
+    })
 }
 
 /// A network with buckets of each of `sizes`.

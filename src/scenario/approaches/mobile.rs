@@ -5,7 +5,7 @@ use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, choices, states_of};
+use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, Population, SimSpan, SimTime};
 use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult};
@@ -57,7 +57,7 @@ pub struct MobileSpec {
 }
 
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
-    let policies = choices(reader, own, "policy", "a policy", &POLICIES, &[0, 1, 2, 3]);
+    let policies = words(reader, own, "policy", "a policy", &POLICIES, &[0, 1, 2, 3]);
     let mut time = |key, default| span(reader, own, key, SimSpan::from_secs(default), INTERVAL);
     let (ping, silence, check) = (time("ping", 30), time("silence", 3_600), time("check", 3_600));
     let look = time("look", 30);

@@ -15,6 +15,7 @@ mod sharding;
 use super::build::{Job, Judging};
 use super::problem::{Draft, Place};
 use super::reader::{Reader, Section};
+use super::tree::Value;
 use super::{Point, Scenario};
 use crate::contract::{Nodes, Population, Protocol};
 use crate::engine::{Outcome, Violation};
@@ -123,8 +124,31 @@ pub(super) fn states_of<P: Protocol>(outcome: &Outcome<P>) -> Vec<(Nodes, &P::St
     outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect()
 }
 
-/// One of `known` or a list of them, none twice, as places in it; `default` if the key is not there. `what` names one.
-fn choices(
+/// One value or a list of up to `most`, none of them twice; `default` if the key is not there.
+fn several<T: PartialEq + Clone>(
+    reader: &mut Reader,
+    own: &Section<'_>,
+    key: &str,
+    default: &[T],
+    most: usize,
+    mut read: impl FnMut(&mut Reader, &Value) -> Option<T>,
+) -> Option<Vec<T>> {
+    let Some(entry) = own.get(key) else { return Some(default.to_vec()) };
+    let mut values = Vec::new();
+    for item in reader.items(&entry.value, key, most) {
+        let value = read(reader, item)?;
+        if values.contains(&value) {
+            let title = format!("{} stands in the list `{key}` for the second time", item.found());
+            reader.report(Draft::new(item.at, title, "remove it"));
+            return None;
+        }
+        values.push(value);
+    }
+    Some(values).filter(|values| !values.is_empty())
+}
+
+/// One of the words `known` or a list of them, as places in it. `what` names one.
+fn words(
     reader: &mut Reader,
     own: &Section<'_>,
     key: &str,
@@ -132,18 +156,7 @@ fn choices(
     known: &[&str],
     default: &[usize],
 ) -> Option<Vec<usize>> {
-    let Some(entry) = own.get(key) else { return Some(default.to_vec()) };
-    let mut chosen = Vec::new();
-    for value in reader.items(&entry.value, key, known.len()) {
-        let place = reader.choice(value, what, known)?;
-        if chosen.contains(&place) {
-            let title = format!("\"{}\" stands in the list for the second time", known[place]);
-            reader.report(Draft::new(value.at, title, "remove it"));
-            return None;
-        }
-        chosen.push(place);
-    }
-    Some(chosen).filter(|chosen| !chosen.is_empty())
+    several(reader, own, key, default, known.len(), |reader, value| reader.choice(value, what, known))
 }
 
 /// What the rest of this room asks of a mechanism.

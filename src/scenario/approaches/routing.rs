@@ -2,11 +2,9 @@
 
 use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
-use super::super::problem::Draft;
 use super::super::reader::{Reader, Section};
-use super::super::tree::Value;
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, states_of};
+use super::{Kind, Mechanism, Spec, Variant, several, states_of};
 use crate::contract::{NodeId, NodeType, Nodes, Population, SimSpan, SimTime, Spans};
 use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Spread, Turn};
@@ -74,9 +72,10 @@ pub struct RoutingSpec {
 }
 
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
-    let ways = several(reader, own, "rebalancing", true, 2, Reader::boolean);
-    let numbers =
-        several(reader, own, "parents", 4, PARENTS_MAX, |reader, value| reader.count_u32(value, 1, PARENTS_MAX as u32));
+    let ways = several(reader, own, "rebalancing", &[true], 2, Reader::boolean);
+    let numbers = several(reader, own, "parents", &[4], PARENTS_MAX, |reader, value| {
+        reader.count_u32(value, 1, PARENTS_MAX as u32)
+    });
     let mut count = |key, default, min, max| {
         reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max)).value
     };
@@ -123,29 +122,6 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
     let ways = &ways;
     let pairs = numbers.iter().flat_map(|&number| ways.iter().map(move |&way| (number, way)));
     Some(pairs.map(|(number, way)| variant(number, way)).collect())
-}
-
-/// One value or a list of up to `most`, none of them twice.
-fn several<T: PartialEq + ToString>(
-    reader: &mut Reader,
-    own: &Section<'_>,
-    key: &str,
-    default: T,
-    most: usize,
-    read: impl Fn(&mut Reader, &Value) -> Option<T>,
-) -> Option<Vec<T>> {
-    let Some(entry) = own.get(key) else { return Some(vec![default]) };
-    let mut values = Vec::new();
-    for item in reader.items(&entry.value, key, most) {
-        let value = read(reader, item)?;
-        if values.contains(&value) {
-            let title = format!("{} stands in the list `{key}` for the second time", value.to_string());
-            reader.report(Draft::new(item.at, title, "remove it"));
-            return None;
-        }
-        values.push(value);
-    }
-    Some(values).filter(|values| !values.is_empty())
 }
 
 impl RoutingSpec {

@@ -7,7 +7,7 @@ use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, choices, states_of};
+use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeId, NodeType, Nodes, Placement, Population, SimSpan, SimTime};
 use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Turn};
@@ -60,7 +60,7 @@ pub struct ShardingSpec {
 }
 
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
-    let placements = choices(reader, own, "placement", "a placement", &PLACEMENTS, &[2]);
+    let placements = words(reader, own, "placement", "a placement", &PLACEMENTS, &[2]);
     let base = ShardingOptions::new(ShardPlacement::Modulo);
     let mut count =
         |key, default, min, max| reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max));
