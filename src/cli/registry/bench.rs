@@ -95,9 +95,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     for &users in &sizes {
         figures.extend(child(args, users, "compact")?);
     }
+    let compared = sizes.iter().copied().filter(|&users| users <= VARIANT_USERS).max().unwrap_or(sizes[0]);
     for variant in VARIANTS {
-        figures.extend(child(args, sizes[0].max(VARIANT_USERS).min(sizes[sizes.len() - 1]), variant)?);
+        figures.extend(child(args, compared, variant)?);
     }
+    figures.extend(project::compression(&figures));
     figures.extend(project::project(&figures, &sizes));
     let tables = project::tables(&figures, &sizes);
     let files = [
