@@ -9,6 +9,7 @@ mod kademlia;
 mod ledger;
 mod mobile;
 mod recommended;
+mod registry;
 mod routing;
 mod sharding;
 
@@ -27,6 +28,7 @@ pub use kademlia::KademliaSpec;
 pub use ledger::LedgerSpec;
 pub use mobile::MobileSpec;
 pub use recommended::RecommendedSpec;
+pub use registry::RegistrySpec;
 pub use routing::RoutingSpec;
 pub use sharding::ShardingSpec;
 
@@ -43,7 +45,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 9] = [
+pub(super) const KINDS: [Kind; 10] = [
     kademlia::KIND,
     discovery::KIND,
     routing::KIND,
@@ -53,6 +55,7 @@ pub(super) const KINDS: [Kind; 9] = [
     mobile::KIND,
     sharding::KIND,
     recommended::KIND,
+    registry::KIND,
 ];
 
 /// One of several ways in which a scenario runs a mechanism.
@@ -85,6 +88,8 @@ pub enum Mechanism {
     Sharding(ShardingSpec),
     /// All of them together.
     Recommended(RecommendedSpec),
+    /// Users are registered in shards.
+    Registry(RegistrySpec),
 }
 
 impl Mechanism {
@@ -99,6 +104,7 @@ impl Mechanism {
             Mechanism::Mobile(spec) => spec,
             Mechanism::Sharding(spec) => spec,
             Mechanism::Recommended(spec) => spec,
+            Mechanism::Registry(spec) => spec,
         }
     }
 
@@ -114,6 +120,7 @@ impl Mechanism {
             Mechanism::Mobile(_) => 6,
             Mechanism::Sharding(_) => 7,
             Mechanism::Recommended(_) => 8,
+            Mechanism::Registry(_) => 9,
         }
     }
 }
