@@ -40,7 +40,7 @@ use crate::protocols::swim::SwimTiming;
 
 pub use approaches::{
     ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, MobileSpec, RecommendedSpec,
-    RoutingSpec, ShardingSpec,
+    RegistrySpec, RoutingSpec, ShardingSpec,
 };
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
