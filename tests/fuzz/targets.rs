@@ -16,6 +16,7 @@ use qnetsim::protocols::kademlia::wire::{self as kademlia_wire, WireKademlia};
 use qnetsim::protocols::ledger::wire::{self as ledger_wire, WireLedger};
 use qnetsim::protocols::ledger::{Ledger, LedgerOptions};
 use qnetsim::protocols::mobile::wire::{self as mobile_wire, WireMobile};
+use qnetsim::protocols::registry::wire::{self as registry_wire, WireRegistry};
 use qnetsim::protocols::router::wire::{self as router_wire, WireRouter};
 use qnetsim::protocols::sharding::wire::{self as sharding_wire, WireSharding};
 use qnetsim::protocols::swim::wire::{self as swim_wire, WireSwim};
@@ -26,7 +27,7 @@ use qnetsim::topologies::TierDegrees;
 pub(crate) type Target = fn(&[u8]) -> String;
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 11] = [
+pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("heartbeats", heartbeats),
     ("kademlia", kademlia),
     ("pbft", pbft),
@@ -36,6 +37,7 @@ pub(crate) const TARGETS: [(&str, Target); 11] = [
     ("sharding", sharding),
     ("dissemination", dissemination),
     ("ledger", ledger),
+    ("registry", registry),
     ("mobile", mobile),
     ("scenario", scenario),
 ];
@@ -57,6 +59,7 @@ pub(crate) fn seeds(name: &str) -> Vec<Vec<u8>> {
         "sharding" => vec![sharding_wire::KINDS],
         "dissemination" => vec![dissemination_wire::KINDS],
         "ledger" => vec![consensus_wire::KINDS, ledger_wire::KINDS],
+        "registry" => vec![registry_wire::KINDS],
         "mobile" => vec![mobile_wire::KINDS],
         _ => return SCENARIOS.map(|text| text.as_bytes().to_vec()).into(),
     };
@@ -235,6 +238,16 @@ fn ledger(bytes: &[u8]) -> String {
         decoded
     });
     format!("{} {}", outcome(bytes, &decoded[1]), outcome(bytes, &decoded[2]))
+}
+
+fn registry(bytes: &[u8]) -> String {
+    let decoded = WireRegistry::decode(bytes);
+    if let Ok(message) = &decoded {
+        let mut again = Vec::new();
+        message.encode(&mut again);
+        check_same(bytes, &again, false);
+    }
+    outcome(bytes, &decoded)
 }
 
 fn mobile(bytes: &[u8]) -> String {

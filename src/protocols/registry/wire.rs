@@ -3,7 +3,7 @@
 //! | offset | bytes | field |
 //! |---|---|---|
 //! | 0 | 1 | version, [`VERSION`] |
-//! | 1 | 1 | kind, from [`FIRST_KIND`] on in the order of the table |
+//! | 1 | 1 | kind, from the first of [`KINDS`] on in the order of the table |
 //! | 2 | 32 | id of the sender |
 //! | 34 | | what the kind says |
 //!
@@ -39,6 +39,8 @@
 //! somebody who is registered or created, proof of identity, currency, country and time (45); of an endorsement, signature and
 //! time (72). Lists of users have 33 bytes each, and 4 in memory; entries have 17 in memory and are padded to the longest.
 
+use std::ops::Range;
+
 use super::replica::ENTRIES_MAX;
 use super::shards::{MEMBERS_MAX, Members};
 use super::store::{Command, CommandKind, Entry, Outcome};
@@ -50,8 +52,8 @@ use crate::protocols::wire::{key_of, node_of};
 pub const VERSION: u8 = 1;
 /// Length of a message before what its kind says, in bytes.
 pub const HEAD_LEN: usize = 34;
-/// The number of the first kind.
-pub const FIRST_KIND: u8 = 128;
+/// The kinds of this format.
+pub const KINDS: Range<u8> = 128..128 + NAMES.len() as u8;
 /// A user's record: key, hashes of government id and proof, currency, country, time, endorsements.
 pub const USER_LEN: usize = 33 + 32 + 32 + 3 + 2 + 8 + 4;
 /// A government id with its user's key.
@@ -424,7 +426,7 @@ impl WireRegistry {
     pub fn encode(&self, out: &mut Vec<u8>) {
         let end = out.len() + wire_len(&self.message, self.payload.len());
         let kind = kind(&self.message);
-        out.extend_from_slice(&[VERSION, FIRST_KIND + kind as u8]);
+        out.extend_from_slice(&[VERSION, KINDS.start + kind as u8]);
         out.extend_from_slice(&key_of(self.sender));
         let fields = fields(&self.message);
         let count = field_count(kind, &fields);
@@ -471,7 +473,7 @@ impl WireRegistry {
         if head[0] != VERSION {
             return Err(RegistryWireError::Version(head[0]));
         }
-        let kind = head[1].checked_sub(FIRST_KIND).map(usize::from).filter(|&kind| kind < NAMES.len());
+        let kind = head[1].checked_sub(KINDS.start).map(usize::from).filter(|&kind| kind < NAMES.len());
         let kind = kind.ok_or(RegistryWireError::Kind(head[1]))?;
         let sender: [u8; 32] = take(32)?.try_into().map_err(|_| whole)?;
         let sender = node_of(&sender).ok_or(RegistryWireError::Id)?;

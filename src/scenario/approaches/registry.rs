@@ -9,7 +9,7 @@ use super::super::options::span;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::{Kind, Mechanism, Spec, Variant, choices, states_of};
+use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, Population, SimSpan, SimTime};
 use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult};
@@ -131,8 +131,8 @@ fn load(reader: &mut Reader, own: &Section<'_>, base: Load) -> Option<Load> {
 
 fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
     let base = RegistryOptions::new(Partitioning::Hash);
-    let partitionings = choices(reader, own, "partitioning", "a partitioning", &PARTITIONINGS, &[0]);
-    let acknowledges = choices(reader, own, "acknowledge", "a way to acknowledge", &ACKNOWLEDGES, &[0]);
+    let partitionings = words(reader, own, "partitioning", "a partitioning", &PARTITIONINGS, &[0]);
+    let acknowledges = words(reader, own, "acknowledge", "a way to acknowledge", &ACKNOWLEDGES, &[0]);
     let mut count = |key, default, min, max| {
         reader.field(own, key, default, |reader, value| reader.count_u32(value, min, max)).value
     };

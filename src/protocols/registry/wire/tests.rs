@@ -46,7 +46,7 @@ proptest! {
         let mut bytes = Vec::new();
         wire.encode(&mut bytes);
         prop_assert_eq!(bytes.len(), wire_len(&message, wire.payload.len()));
-        prop_assert_eq!(bytes[1], FIRST_KIND + kind as u8);
+        prop_assert_eq!(bytes[1], KINDS.start + kind as u8);
         prop_assert_eq!(WireRegistry::decode(&bytes), Ok(wire));
         bytes.push(0);
         let longer = WireRegistry::decode(&bytes);
@@ -61,7 +61,7 @@ proptest! {
         mut bytes in prop::collection::vec(prop_oneof![4 => Just(0u8), 1 => any::<u8>()], 0..300),
     ) {
         if bytes.len() > 2 {
-            (bytes[0], bytes[1]) = (VERSION, FIRST_KIND + kind);
+            (bytes[0], bytes[1]) = (VERSION, KINDS.start + kind);
         }
         if let Ok(wire) = WireRegistry::decode(&bytes) {
             let mut again = Vec::new();
