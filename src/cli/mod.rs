@@ -41,8 +41,8 @@ enum Command {
     /// Run scenarios and compare them with what was accepted before.
     ///
     /// The baseline of a scenario holds its message counts and bytes in total and over time, the digest of all that was
-    /// delivered, and the metrics that its table [tolerance] names. They must be the same, but for tolerances; with any
-    /// tolerance above zero the digest is not compared. The thresholds of the table [thresholds] must be kept. Where
+    /// delivered, and the metrics that its table `tolerance` names. They must be the same, but for tolerances; with any
+    /// tolerance above zero the digest is not compared. The thresholds of the table `thresholds` must be kept. Where
     /// results differ from the baseline, the exit code is 98; where only thresholds fail, 99; where a scenario cannot be
     /// checked, what `run` would say.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::CHECK_EXAMPLES))]

@@ -92,4 +92,4 @@ macro_rules! targets {
     };
 }
 
-targets!(heartbeats kademlia pbft linear swim router sharding dissemination ledger mobile scenario);
+targets!(heartbeats kademlia pbft linear swim router sharding dissemination ledger registry mobile scenario);
