@@ -404,10 +404,13 @@ pub(super) fn hear(
         RegistryMessage::Voted { term, granted, before, .. } => {
             replica.take_voted(own, from, (term, granted, before), out);
         }
-        RegistryMessage::Elect { term, .. } if term == replica.term && from == replica.leader => {
-            if replica.members.contains(&own.node) && replica.role == Role::Follower {
-                replica.campaign(own, super::Phase::Handover, out);
-            }
+        RegistryMessage::Elect { term, .. }
+            if term == replica.term
+                && from == replica.leader
+                && replica.members.contains(&own.node)
+                && replica.role == Role::Follower =>
+        {
+            replica.campaign(own, super::Phase::Handover, out);
         }
         RegistryMessage::Chunk { term, from: start, users, ids, .. } => {
             replica.take_chunk(own, from, [term, start, u32::from(users) + u32::from(ids)], out);

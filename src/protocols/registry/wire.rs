@@ -508,12 +508,17 @@ fn decode_items(message: &RegistryMessage, bytes: &[u8]) -> Option<Vec<u8>> {
     let Some([packed, sent]) = item_len(message) else { return Some(Vec::new()) };
     let mut payload = Vec::new();
     for item in bytes.chunks_exact(sent) {
-        let kept: &[std::ops::Range<usize>] = if packed == 4 { &[0..4] } else { &[0..9, 38..42, 71..75] };
-        let is_zero = |place: usize| item[place] == 0 || kept.iter().any(|range| range.contains(&place));
-        if !(0..item.len()).all(is_zero) {
-            return None;
+        let is_kept = |place: usize| match packed {
+            4 => place < 4,
+            _ => matches!(place, 0..9 | 38..42 | 71..75),
+        };
+        for (place, &byte) in item.iter().enumerate() {
+            if is_kept(place) {
+                payload.push(byte);
+            } else if byte != 0 {
+                return None;
+            }
         }
-        kept.iter().for_each(|range| payload.extend_from_slice(&item[range.clone()]));
     }
     let most = if packed == 4 { PAGE_MAX as usize } else { ENTRIES_MAX };
     let is_known = packed == 4 || payload.chunks_exact(packed).all(|item| entry(item).is_some());
