@@ -56,7 +56,7 @@ pub(super) enum RegistryCommand {
     ///
     /// Registries are made in DIR and removed again. At each size: disk by family, memory, lookups with cache hits and
     /// misses, of absent users, on one and two threads, single and batched writes. A model of the sizes projects to 100M,
-    /// 1B and 8B users. Every figure says whether it is `measured` or `projected`. Tables go to standard output; DIR gets
+    /// 1B and 8B users; memory only if four sizes fill the caches, so from --users 1M on. Every figure says whether it is `measured` or `projected`. Tables go to standard output; DIR gets
     /// registry-bench.csv, registry-bench.json and tables.txt.
     #[command(after_help = format!("{BENCH_EXAMPLES}\n\n{EXIT_CODES}"))]
     Bench(bench::BenchArgs),

@@ -4,6 +4,7 @@ use std::fmt::Write;
 
 use super::{ENDORSEMENTS, Figure};
 use crate::claims::claim;
+use crate::registry::CacheSizes;
 use crate::registry::model::{DiskModel, Fit, filter_bytes, levels, worst_error};
 use crate::registry::store::Family;
 
@@ -15,6 +16,9 @@ const DOCUMENTED: [(u64, &str); 5] = [
     (1_000_000_000, "UR-23"),
     (8_000_000_000, "UR-24"),
 ];
+
+/// Fewest sizes that a model of memory is fitted to.
+const SIZES_MIN: usize = 4;
 
 fn value(figures: &[Figure], users: u64, variant: &str, figure: &str, part: &str) -> Option<f64> {
     let found = figures
@@ -42,7 +46,9 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
     let all = points(figures, sizes, "disk", "all");
     let total = |users: f64| models.iter().map(|model| model.bytes(users)).sum::<f64>();
     let memory = points(figures, sizes, "memory", "with endorsements cached");
-    let memory_fit = Fit::of(&memory);
+    // Memory grows steeply until the caches are full, and slowly from there on.
+    let memory: Vec<_> = memory.into_iter().filter(|(users, _)| *users >= CacheSizes::default().users as f64).collect();
+    let memory_fit = (memory.len() >= SIZES_MIN).then(|| Fit::of(&memory));
     let by_log = |(users, value): (f64, f64)| (libm::log2(users), value);
     let misses: Vec<_> = points(figures, sizes, miss(figures), "mean").into_iter().map(by_log).collect();
     let miss_fit = Fit::of(&misses);
@@ -69,9 +75,11 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
         }
         add(claim, "disk", "all", total(count), "bytes");
         add("", "disk", "error of the model where measured", worst_error(&all, total), "");
-        add(claim, "memory", "with endorsements cached", memory_fit.at(count), "bytes");
+        if let Some(fit) = &memory_fit {
+            add(claim, "memory", "with endorsements cached", fit.at(count), "bytes");
+            add("", "memory", "error of the model where measured", worst_error(&memory, |users| fit.at(users)), "");
+        }
         add("", "memory", "filters, if all were in memory", filter_bytes(count), "bytes");
-        add("", "memory", "error of the model where measured", worst_error(&memory, |users| memory_fit.at(users)), "");
         let miss_mean = miss_fit.at(libm::log2(count)).max(0.0);
         add("", miss(figures), "mean", miss_mean, "ns");
         add(claim, "lookup at 90 % hits", "mean", 0.9 * hit + 0.1 * miss_mean, "ns");
@@ -153,11 +161,8 @@ pub(super) fn tables(figures: &[Figure], sizes: &[u64]) -> String {
     rows.dedup();
     for users in rows {
         let get = |figure: &str, part: &str| value(figures, users, "compact", figure, part);
-        let (Some(disk), Some(memory), Some(lookup)) =
-            (get("disk", "all"), get("memory", "with endorsements cached"), get("lookup at 90 % hits", "mean"))
-        else {
-            continue;
-        };
+        let (Some(disk), Some(lookup)) = (get("disk", "all"), get("lookup at 90 % hits", "mean")) else { continue };
+        let memory = get("memory", "with endorsements cached");
         let how = if sizes.contains(&users) { "measured" } else { "projected" };
         let id = DOCUMENTED.iter().find(|row| row.0 == users).map_or("", |row| row.1);
         let documented = claim(id).and_then(|claim| claim.figure.clone()).unwrap_or_default().replace(';', "  ");
@@ -166,7 +171,7 @@ pub(super) fn tables(figures: &[Figure], sizes: &[u64]) -> String {
             "{:>8}  {:>9}  {:>9}  {:>8.5} ms  {how:<9}  {id:<6}  {documented}",
             people(users),
             size(disk),
-            size(memory),
+            memory.map_or_else(|| "-".to_owned(), size),
             lookup / 1e6
         );
     }
@@ -192,11 +197,15 @@ fn notes(figures: &[Figure]) -> String {
             "from the page cache where measured, and from disk where projected"
         }
     );
-    if let (Some(disk), Some(memory)) = (error("disk"), error("memory")) {
+    if let Some(disk) = error("disk") {
+        let memory = error("memory").map_or_else(
+            || "memory is not\nprojected, because fewer than four sizes fill the caches".to_owned(),
+            |memory| format!("{memory:.1} %\nof memory"),
+        );
         let _ = writeln!(
             text,
             "Projected rows: bytes by family, memory and misses fitted to the measured rows (least squares; numbers of users\n\
-             get longer by their known rule); the fit is off by {disk:.1} % of disk and {memory:.1} % of memory at most there."
+             get longer by their known rule). Where measured, the fit is off by at most {disk:.1} % of disk; {memory}."
         );
     }
     text
