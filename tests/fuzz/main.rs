@@ -7,7 +7,6 @@
 //! QNETSIM_FUZZ_RUNS=50000000 cargo test --release --test fuzz pbft -- --nocapture
 //! ```
 //!
-//! `scripts/fuzz` runs the same targets under libFuzzer, which sees what code the bytes reach.
 
 mod targets;
 
