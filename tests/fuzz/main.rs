@@ -6,7 +6,6 @@
 //! cargo test --test fuzz
 //! QNETSIM_FUZZ_RUNS=50000000 cargo test --release --test fuzz pbft -- --nocapture
 //! ```
-//!
 
 mod targets;
 
