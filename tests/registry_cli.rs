@@ -159,7 +159,7 @@ fn malformed_arguments_are_refused_with_what_was_expected() {
     desk.fails(2, &["import", "--db", "r"], &["FILE"]);
     desk.fails(2, &["import", "--db", "r", "--generate", "10", "--layout", "wide"], &["`documented` or `compact`"]);
     desk.fails(2, &["bench", "--users", "10"], &["1000 users at least"]);
-    desk.fails(3, &["import", "--db", "r", "--generate", "100K", "--memory", "1M"], &["need", "--memory"]);
+    desk.fails(3, &["import", "--db", "r", "--generate", "100K", "--memory", "1MiB"], &["need", "--memory"]);
     assert!(!desk.path("r").exists());
     for command in ["import", "get", "register", "endorse", "list", "stats", "verify", "compact", "bench"] {
         let help = desk.ok(&[command, "--help"]);
@@ -266,7 +266,8 @@ fn run_for(command: &mut Command, millis: u32) -> (u32, bool) {
 #[test]
 fn an_import_that_is_killed_over_and_over_ends_with_the_same_content() {
     let desk = Desk::new();
-    let args = |db: &'static str| ["import", "--db", db, "--generate", "40K", "--endorsements", "2", "--memory", "4M"];
+    let args =
+        |db: &'static str| ["import", "--db", db, "--generate", "40K", "--endorsements", "2", "--memory", "4MiB"];
     let (whole, killed) = run_for(&mut desk.command(&args("whole")), u32::MAX);
     assert!(!killed);
     let expected = desk.ok(&["list", "--db", "whole", "--format", "json"]);
@@ -294,7 +295,7 @@ fn a_disk_that_takes_no_more_is_an_error_and_the_import_goes_on_when_it_does() {
     // A bound on the length of files stands for a full disk: writing fails in the same places.
     let bounded = |blocks: u32, db: &str| {
         let script = format!(
-            "trap '' XFSZ; ulimit -f {blocks}; exec '{}' registry import --db {db} --generate 30K --memory 4M",
+            "trap '' XFSZ; ulimit -f {blocks}; exec '{}' registry import --db {db} --generate 30K --memory 4MiB",
             env!("CARGO_BIN_EXE_qnetsim")
         );
         Command::new("sh").args(["-c", &script]).current_dir(desk.0.path()).output().unwrap()
@@ -305,7 +306,7 @@ fn a_disk_that_takes_no_more_is_an_error_and_the_import_goes_on_when_it_does() {
         assert!(said(&output).starts_with("error: "), "{}", said(&output));
         assert!(!desk.path("r").exists());
     }
-    desk.ok(&["import", "--db", "r", "--generate", "30K", "--memory", "4M"]);
+    desk.ok(&["import", "--db", "r", "--generate", "30K", "--memory", "4MiB"]);
     assert!(desk.ok(&["verify", "--db", "r"]).contains("30000 users, 30000 verified, 150000 endorsements; 0 faults"));
 }
 

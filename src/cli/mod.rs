@@ -124,10 +124,13 @@ impl Failure {
     const THRESHOLD: u8 = 99;
     const INTERRUPTED: u8 = 130;
 
-    /// A failure that says `error` and its causes.
+    /// A failure that says `error` and its causes, each once.
     fn of(code: u8, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
-        let message = causes.fold(format!("error: {error}"), |text, cause| format!("{text}: {cause}"));
+        let message = causes.fold(format!("error: {error}"), |text, cause| {
+            let cause = cause.to_string();
+            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+        });
         Failure { code, message }
     }
 }
@@ -170,12 +173,18 @@ fn exit_when_interrupted() {
 
 /// Writes to standard output; a reader that has gone away is no error.
 fn print(text: &str) -> Result<(), Failure> {
+    write_out(text.as_bytes()).map(drop)
+}
+
+/// Writes to standard output. False if nobody reads any more.
+fn write_out(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure {
             code: Failure::INPUT_OUTPUT,
             message: format!("error: cannot write to standard output: {error}"),
         }),
-        _ => Ok(()),
     }
 }

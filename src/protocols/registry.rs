@@ -52,8 +52,9 @@ use std::sync::Arc;
 pub use self::figures::RegistryFigures;
 pub use self::replica::{ENTRIES_MAX, Phase, Replica, Role};
 pub use self::state::RegistryState;
+pub use super::sharding::Departures;
 use crate::contract::{
-    Domain, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, RandomKey, SimSpan, SimTime,
+    CoarseTime, Domain, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, RandomKey, SimSpan, SimTime,
 };
 use crate::topologies::Graph;
 use replica::Own;
@@ -72,14 +73,14 @@ pub const SETTLED_MAX: usize = 64;
 /// Most users of a page.
 pub const PAGE_MAX: u32 = 1_000;
 
-/// A moment in steps of 2^20 ns, about a millisecond; the last one is 52 days after the start.
+/// A moment in steps of [`CoarseTime::TICK`], as members tell it each other; the last one is 52 days after the start.
 pub(crate) fn ticks(time: SimTime) -> u32 {
-    u32::try_from(time.as_nanos() >> 20).unwrap_or(u32::MAX)
+    u32::try_from(time.as_nanos() / CoarseTime::TICK.as_nanos()).unwrap_or(u32::MAX)
 }
 
 /// The span of `ticks` steps as [`ticks`] makes them.
 pub(crate) fn span_of(ticks: u32) -> SimSpan {
-    SimSpan::from_nanos(u64::from(ticks) << 20)
+    CoarseTime::TICK * u64::from(ticks)
 }
 
 /// When a change is acknowledged.
@@ -127,17 +128,6 @@ pub struct Load {
     pub fraudulent: f64,
     /// Share of lookups and endorsements that mean a user that the device registered itself, if it did.
     pub own: f64,
-}
-
-/// Full nodes that leave in good order.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Departures {
-    /// Which share of them, from 0 to 1; drawn by node.
-    pub share: f64,
-    /// When the first may leave.
-    pub from: SimTime,
-    /// Over which span they do, uniformly.
-    pub over: SimSpan,
 }
 
 /// How the registry is kept and used.

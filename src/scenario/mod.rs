@@ -46,6 +46,7 @@ pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
+pub use quantity::{count, size};
 pub use thresholds::share;
 
 use files::Files;

@@ -2,64 +2,14 @@
 
 use crate::contract::{Column, Domain, NodeId, Placement, RandomKey, scale_word};
 use crate::protocols::sharding::shard::{address_of, hash_of};
+use crate::registry::population;
 
 /// Most users that a device registers in a run.
 pub const REGISTRATIONS_MAX: u32 = 64;
 
-/// The 50 most populous countries: code, currency, and inhabitants in millions (United Nations, World Population Prospects
-/// 2024, estimates for mid-2024, rounded). Six in seven people live there.
-pub const COUNTRIES: [(&str, &str, u32); 50] = [
-    ("IN", "INR", 1_451),
-    ("CN", "CNY", 1_419),
-    ("US", "USD", 345),
-    ("ID", "IDR", 283),
-    ("PK", "PKR", 251),
-    ("NG", "NGN", 233),
-    ("BR", "BRL", 212),
-    ("BD", "BDT", 174),
-    ("RU", "RUB", 145),
-    ("ET", "ETB", 132),
-    ("MX", "MXN", 131),
-    ("JP", "JPY", 124),
-    ("EG", "EGP", 117),
-    ("PH", "PHP", 116),
-    ("CD", "CDF", 109),
-    ("VN", "VND", 101),
-    ("IR", "IRR", 92),
-    ("TR", "TRY", 87),
-    ("DE", "EUR", 85),
-    ("TH", "THB", 72),
-    ("GB", "GBP", 69),
-    ("TZ", "TZS", 69),
-    ("FR", "EUR", 67),
-    ("ZA", "ZAR", 64),
-    ("IT", "EUR", 59),
-    ("KE", "KES", 56),
-    ("MM", "MMK", 55),
-    ("CO", "COP", 53),
-    ("KR", "KRW", 52),
-    ("SD", "SDG", 50),
-    ("UG", "UGX", 50),
-    ("ES", "EUR", 48),
-    ("DZ", "DZD", 47),
-    ("IQ", "IQD", 46),
-    ("AR", "ARS", 46),
-    ("AF", "AFN", 43),
-    ("YE", "YER", 41),
-    ("CA", "CAD", 40),
-    ("PL", "PLN", 39),
-    ("MA", "MAD", 38),
-    ("UA", "UAH", 38),
-    ("AO", "AOA", 38),
-    ("UZ", "UZS", 36),
-    ("MY", "MYR", 36),
-    ("MZ", "MZN", 35),
-    ("GH", "GHS", 34),
-    ("PE", "PEN", 34),
-    ("SA", "SAR", 34),
-    ("MG", "MGA", 32),
-    ("CI", "XOF", 32),
-];
+/// The 50 most populous countries: code, currency, and inhabitants in millions. Six in seven people live there.
+pub const COUNTRIES: [(&str, &str, u32); 50] =
+    *population::COUNTRIES.first_chunk().expect("the table has more countries, the most populous first");
 
 /// The users of a run. A user, and a government id, is a number, which stands for a key of 33 bytes and a hash of 32.
 ///

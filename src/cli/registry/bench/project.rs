@@ -7,6 +7,7 @@ use crate::claims::claim;
 use crate::registry::CacheSizes;
 use crate::registry::model::{DiskModel, Fit, filter_bytes, levels, worst_error};
 use crate::registry::store::Family;
+use crate::report::{count, metric, plain, table_with};
 
 /// Sizes of the document that are projected where they are not measured, and the claims about them.
 const DOCUMENTED: [(u64, &str); 5] = [
@@ -19,6 +20,8 @@ const DOCUMENTED: [(u64, &str); 5] = [
 
 /// Fewest sizes that a model of memory is fitted to.
 const SIZES_MIN: usize = 4;
+/// The widest a column of text is, in characters.
+const TEXT_WIDTH: u16 = 24;
 
 fn value(figures: &[Figure], users: u64, variant: &str, figure: &str, part: &str) -> Option<f64> {
     let found = figures
@@ -130,51 +133,31 @@ pub(super) fn compression(figures: &[Figure]) -> Vec<Figure> {
     pairs.into_iter().filter_map(saved).collect()
 }
 
-fn size(bytes: f64) -> String {
-    match bytes {
-        _ if bytes >= 1e12 => format!("{:.2} TB", bytes / 1e12),
-        _ if bytes >= 1e9 => format!("{:.2} GB", bytes / 1e9),
-        _ => format!("{:.0} MB", bytes / 1e6),
-    }
-}
-
-fn people(users: u64) -> String {
-    match users {
-        _ if users >= 1_000_000_000 && users.is_multiple_of(1_000_000_000) => format!("{}B", users / 1_000_000_000),
-        _ if users >= 1_000_000 && users.is_multiple_of(1_000_000) => format!("{}M", users / 1_000_000),
-        _ if users.is_multiple_of(1_000) => format!("{}K", users / 1_000),
-        _ => users.to_string(),
-    }
-}
-
 /// The tables for people.
 pub(super) fn tables(figures: &[Figure], sizes: &[u64]) -> String {
-    let mut text =
-        String::from("Users and what they take (5 endorsements each; compact layout, LZ4, bloom filters)\n\n");
-    let _ = writeln!(
-        text,
-        "{:>8}  {:>9}  {:>9}  {:>11}  {:<9}  {:<6}  documented",
-        "Users", "Disk", "RAM", "Lookup time", "how", "claim"
-    );
     let mut rows: Vec<u64> = sizes.iter().copied().chain(DOCUMENTED.map(|(users, _)| users)).collect();
     rows.sort_unstable();
     rows.dedup();
-    for users in rows {
+    let rows = rows.into_iter().filter_map(|users| {
         let get = |figure: &str, part: &str| value(figures, users, "compact", figure, part);
-        let (Some(disk), Some(lookup)) = (get("disk", "all"), get("lookup at 90 % hits", "mean")) else { continue };
+        let (disk, lookup) = (get("disk", "all")?, get("lookup at 90 % hits", "mean")?);
         let memory = get("memory", "with endorsements cached");
         let how = if sizes.contains(&users) { "measured" } else { "projected" };
         let id = DOCUMENTED.iter().find(|row| row.0 == users).map_or("", |row| row.1);
-        let documented = claim(id).and_then(|claim| claim.figure.clone()).unwrap_or_default().replace(';', "  ");
-        let _ = writeln!(
-            text,
-            "{:>8}  {:>9}  {:>9}  {:>8.5} ms  {how:<9}  {id:<6}  {documented}",
-            people(users),
-            size(disk),
-            memory.map_or_else(|| "-".to_owned(), size),
-            lookup / 1e6
-        );
-    }
+        let documented = claim(id).and_then(|claim| claim.figure.clone()).unwrap_or_default().replace(';', ", ");
+        Some(vec![
+            count(users as f64),
+            metric(disk) + "B",
+            memory.map_or_else(String::new, |memory| metric(memory) + "B"),
+            plain(lookup / 1e6) + " ms",
+            how.to_owned(),
+            id.to_owned(),
+            documented,
+        ])
+    });
+    let header = ["Users", "Disk", "RAM", "Lookup time", "how", "claim", "documented"];
+    let mut text = "Users and what they take (5 endorsements each; compact layout, LZ4, bloom filters)\n\n".to_owned();
+    text += &table_with(&header, &[4, 5, 6], TEXT_WIDTH, rows);
     text += &notes(figures);
     text += &details(figures, sizes);
     text
@@ -214,29 +197,15 @@ fn notes(figures: &[Figure]) -> String {
 /// Everything that was measured at the largest size and of the variants, one figure a line.
 fn details(figures: &[Figure], sizes: &[u64]) -> String {
     let largest = sizes.last().copied().unwrap_or_default();
-    let mut text = String::from("\nFigures (all measured)\n\n");
-    let _ = writeln!(
-        text,
-        "{:>7}  {:<23}  {:<24}  {:<24}  {:>13} {:<6} claim",
-        "Users", "variant", "figure", "part", "value", "unit"
-    );
     let shown = figures
         .iter()
         .filter(|figure| figure.how == "measured" && (figure.variant != "compact" || figure.users == largest));
-    for figure in shown {
-        let digits = if figure.value.abs() < 100.0 { 3 } else { 0 };
-        let _ = writeln!(
-            text,
-            "{:>7}  {:<23}  {:<24}  {:<24}  {:>13.digits$} {:<6} {}",
-            people(figure.users),
-            figure.variant,
-            figure.figure,
-            figure.part,
-            figure.value,
-            figure.unit,
-            figure.claim
-        );
-    }
+    let rows = shown.map(|figure| {
+        let Figure { variant, figure: name, part, unit, claim, .. } = figure.clone();
+        vec![count(figure.users as f64), variant, name, part, plain(figure.value), unit, claim]
+    });
+    let header = ["Users", "variant", "figure", "part", "value", "unit", "claim"];
+    let mut text = format!("\nFigures (all measured)\n\n{}", table_with(&header, &[1, 2, 3, 5, 6], TEXT_WIDTH, rows));
     text +=
         "\nService times for scenarios (the least, the median, 90 and 99 per cent, the most), at the largest size\n\n";
     for (key, figure) in [
@@ -294,7 +263,7 @@ mod tests {
         assert!((4.8e12..5.8e12).contains(&disk), "600 bytes a user and longer numbers: {disk}");
         figures.extend(projected);
         let table = tables(&figures, &sizes);
-        for part in ["8B", "5.6TB  200MB  0.003ms", "UR-24", "projected", "1M", "measured", "read_time = ["] {
+        for part in ["8B", "5.6TB, 200MB, 0.003ms", "UR-24", "projected", "1M", "measured", "read_time = ["] {
             assert!(table.contains(part), "{part}:\n{table}");
         }
     }
