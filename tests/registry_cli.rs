@@ -155,7 +155,7 @@ fn malformed_arguments_are_refused_with_what_was_expected() {
     desk.fails(2, &["get", "--db", "r", "--government-id", "xyz"], &["64 hexadecimal digits"]);
     desk.fails(2, &["list", "--db", "r", "--currency", "EUS"], &["no currency in use", "did you mean EUR?"]);
     desk.fails(2, &["list", "--db", "r", "--country", "Germany"], &["two capital letters"]);
-    desk.fails(2, &["list", "--db", "r", "--limit", "many"], &["a whole number such as"]);
+    desk.fails(2, &["list", "--db", "r", "--limit", "many"], &["a whole count such as"]);
     desk.fails(2, &["import", "--db", "r"], &["FILE"]);
     desk.fails(2, &["import", "--db", "r", "--generate", "10", "--layout", "wide"], &["`documented` or `compact`"]);
     desk.fails(2, &["bench", "--users", "10"], &["1000 users at least"]);

@@ -263,7 +263,7 @@ mod tests {
         assert!((4.8e12..5.8e12).contains(&disk), "600 bytes a user and longer numbers: {disk}");
         figures.extend(projected);
         let table = tables(&figures, &sizes);
-        for part in ["8B", "5.6TB, 200MB, 0.003ms", "UR-24", "projected", "1M", "measured", "read_time = ["] {
+        for part in ["8.00B", "5.6TB, 200MB, 0.003ms", "UR-24", "projected", "1.00M", "measured", "read_time = ["] {
             assert!(table.contains(part), "{part}:\n{table}");
         }
     }
