@@ -2,6 +2,7 @@
 //!
 //! Who is not registered is not remembered: the bloom filters of the tables say so without reading them.
 
+use std::hash::Hash;
 use std::sync::Arc;
 
 use quick_cache::Weighter;
@@ -34,6 +35,14 @@ const USER_BYTES: usize = size_of::<UserKey>() + size_of::<Stored>() + NAME_LEN_
 /// Most bytes of an endorsement, were each alone in its list.
 const ENDORSEMENT_BYTES: usize = size_of::<UserKey>() + size_of::<Endorsement>() + ENTRY_OVERHEAD;
 
+/// The first bytes of a key: what the cache of users is searched by, so that its index stays small enough for the
+/// processor's own caches. Whoever makes two keys that start alike has only made them push each other out.
+fn prefix(key: &UserKey) -> u64 {
+    let mut start = [0; size_of::<u64>()];
+    start.copy_from_slice(&key.bytes()[1..=size_of::<u64>()]);
+    u64::from_le_bytes(start)
+}
+
 impl CacheSizes {
     /// Most bytes that a cache of these sizes takes.
     pub fn memory_max(&self) -> u64 {
@@ -63,15 +72,15 @@ impl Weighter<UserKey, Arc<[Endorsement]>> for ByLength {
 #[derive(Clone)]
 struct ByBytes;
 
-impl Weighter<UserKey, Arc<Stored>> for ByBytes {
-    fn weight(&self, _: &UserKey, stored: &Arc<Stored>) -> u64 {
+impl Weighter<u64, Arc<Stored>> for ByBytes {
+    fn weight(&self, _: &u64, stored: &Arc<Stored>) -> u64 {
         1 + (stored.endorsers.len() * size_of::<UserKey>() / USER_BYTES) as u64
     }
 }
 
 /// The caches of one database. A value is loaded by one reader while others wait, and is not kept if a writer came between.
 pub(super) struct Caches {
-    users: Option<Cache<UserKey, Arc<Stored>, ByBytes>>,
+    users: Option<Cache<u64, Arc<Stored>, ByBytes>>,
     endorsements: Option<Cache<UserKey, Arc<[Endorsement]>, ByLength>>,
 }
 
@@ -87,7 +96,7 @@ impl Caches {
 
     /// The user with `key`, if remembered.
     pub(super) fn user(&self, key: &UserKey) -> Option<Arc<Stored>> {
-        self.users.as_ref()?.get(key)
+        self.users.as_ref()?.get(&prefix(key)).filter(|stored| stored.user.key == *key)
     }
 
     /// The user with `key`, remembered or loaded.
@@ -96,7 +105,7 @@ impl Caches {
         key: &UserKey,
         load: impl FnOnce() -> Result<Option<Arc<Stored>>, E>,
     ) -> Result<Option<Arc<Stored>>, E> {
-        load_through(self.users.as_ref(), key, load)
+        load_through(self.users.as_ref(), &prefix(key), |stored| stored.user.key == *key, load)
     }
 
     /// The endorsements of the user with `key`, remembered or loaded.
@@ -105,13 +114,13 @@ impl Caches {
         key: &UserKey,
         load: impl FnOnce() -> Result<Option<Arc<[Endorsement]>>, E>,
     ) -> Result<Option<Arc<[Endorsement]>>, E> {
-        load_through(self.endorsements.as_ref(), key, load)
+        load_through(self.endorsements.as_ref(), key, |_| true, load)
     }
 
     /// Remembers what was written of a user; the writer still holds the lock of the key.
     pub(super) fn wrote_user(&self, stored: Arc<Stored>) {
         if let Some(users) = &self.users {
-            users.insert(stored.user.key, stored);
+            users.insert(prefix(&stored.user.key), stored);
         }
     }
 
@@ -125,7 +134,7 @@ impl Caches {
     /// Forgets a user.
     pub(super) fn forget_user(&self, key: &UserKey) {
         if let Some(users) = &self.users {
-            users.remove(key);
+            users.remove(&prefix(key));
         }
         self.forget_endorsements(key);
     }
@@ -141,14 +150,16 @@ impl Caches {
     }
 }
 
-fn load_through<V: Clone, W: Weighter<UserKey, V> + Clone, E>(
-    cache: Option<&Cache<UserKey, V, W>>,
-    key: &UserKey,
+/// What is remembered under `key`, if it is what was asked for; otherwise what `load` finds.
+fn load_through<K: Clone + Eq + Hash, V: Clone, W: Weighter<K, V> + Clone, E>(
+    cache: Option<&Cache<K, V, W>>,
+    key: &K,
+    is_meant: impl FnOnce(&V) -> bool,
     load: impl FnOnce() -> Result<Option<V>, E>,
 ) -> Result<Option<V>, E> {
     let Some(cache) = cache else { return load() };
     match cache.get_value_or_guard(key, None) {
-        GuardResult::Value(value) => Ok(Some(value)),
+        GuardResult::Value(value) if is_meant(&value) => Ok(Some(value)),
         GuardResult::Guard(guard) => {
             let loaded = load()?;
             if let Some(value) = &loaded {
@@ -157,6 +168,6 @@ fn load_through<V: Clone, W: Weighter<UserKey, V> + Clone, E>(
             }
             Ok(loaded)
         }
-        GuardResult::Timeout => load(),
+        GuardResult::Value(_) | GuardResult::Timeout => load(),
     }
 }

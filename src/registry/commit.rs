@@ -1,6 +1,7 @@
 //! One batch for all who write at the same time, and one wait for the disk for all who want to be sure.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use super::draft::Delta;
 use super::meta::{self, Counters};
@@ -16,11 +17,19 @@ pub enum Durability {
     Buffered,
 }
 
+/// How long a batch that must reach the disk waits, at most, for writers of the batch before it to come back. It is less
+/// than the disk takes: eight writers who wait for each other share one wait for the disk, where one of them and the other
+/// seven took turns.
+const PATIENCE: Duration = Duration::from_micros(100);
+
 /// Where writers meet. Whoever comes while no batch is being written writes one with all that has been queued by then; the
 /// others wait for it. Each writer has one change at a time in here, so the queue is as long as there are writers.
 pub(super) struct Committer<E> {
     queue: Mutex<Queue<E>>,
+    /// A batch is written.
     written: Condvar,
+    /// As many wait as were expected.
+    complete: Condvar,
 }
 
 struct Queue<E> {
@@ -36,6 +45,8 @@ struct Queue<E> {
     /// The batch that failed last, and why. Its writers have read it before the next one can fail after them.
     failed: Vec<(u64, usize, Arc<E>)>,
     waiting: usize,
+    /// How many will wait when those of the batch before have come back.
+    expected: usize,
 }
 
 impl<E> Committer<E> {
@@ -50,8 +61,9 @@ impl<E> Committer<E> {
             writing: false,
             failed: Vec::new(),
             waiting: 0,
+            expected: 0,
         };
-        Committer { queue: Mutex::new(queue), written: Condvar::new() }
+        Committer { queue: Mutex::new(queue), written: Condvar::new(), complete: Condvar::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Queue<E>> {
@@ -84,10 +96,15 @@ impl<E> Committer<E> {
         queue.durable |= durability == Durability::Durable;
         queue.waiting += 1;
         let mine = queue.filling;
+        if queue.waiting == queue.expected {
+            self.complete.notify_one();
+        }
         while queue.done <= mine && queue.writing {
             queue = self.written.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         if queue.done <= mine {
+            queue.writing = true;
+            queue = self.wait_for_others(queue);
             queue = self.write(store, queue, next_id());
         }
         let Some(place) = queue.failed.iter().position(|(batch, ..)| *batch == mine) else { return Ok(()) };
@@ -98,6 +115,16 @@ impl<E> Committer<E> {
             queue.failed.swap_remove(place);
         }
         Err(cause)
+    }
+
+    /// Waits for those who are expected, if there is a wait for the disk to share. Whoever was waited for in vain is not
+    /// expected again.
+    fn wait_for_others<'a>(&self, queue: MutexGuard<'a, Queue<E>>) -> MutexGuard<'a, Queue<E>> {
+        if !queue.durable {
+            return queue;
+        }
+        let too_few = |queue: &mut Queue<E>| queue.waiting < queue.expected;
+        self.complete.wait_timeout_while(queue, PATIENCE, too_few).unwrap_or_else(PoisonError::into_inner).0
     }
 
     /// Writes all that is queued.
@@ -113,13 +140,13 @@ impl<E> Committer<E> {
         let counters = queue.counters.after(std::mem::take(&mut queue.delta), next_id);
         let mut batch = std::mem::take(&mut queue.batch);
         queue.filling += 1;
-        queue.writing = true;
         drop(queue);
         meta::put_counters(&counters, &mut batch);
         let written = store.commit(batch).and_then(|()| if durable { store.sync() } else { Ok(()) });
         let mut queue = self.lock();
         queue.writing = false;
         queue.done = number + 1;
+        queue.expected = queue.waiting + writers;
         match written {
             Ok(()) => queue.counters = counters,
             Err(cause) => queue.failed.push((number, writers, Arc::new(cause))),

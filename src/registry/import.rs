@@ -35,7 +35,7 @@ use work::{Progress, Work};
 use super::access::DatabaseError;
 use super::fjall::{FjallError, FjallOptions};
 use super::layout::Layout;
-use super::record::{ENDORSEMENTS_TO_VERIFY, Endorsement, User};
+use super::record::{ENDORSEMENTS_TO_VERIFY, Endorsement, User, UserKey};
 use super::store::Family;
 
 /// The most problems that are told.
@@ -355,15 +355,21 @@ fn raw_len(layout: Layout) -> usize {
     }
 }
 
-fn raw(index: &Index, endorsement: &Endorsement) -> Result<Raw, String> {
+/// What becomes of `endorsement`. `last` is who was endorsed last: a user's endorsements often come one after the other, and
+/// finding a key costs a hash and two misses of the processor's caches.
+fn raw(index: &Index, last: &mut Option<(UserKey, u64)>, endorsement: &Endorsement) -> Result<Raw, String> {
     let Endorsement { endorsed, endorser, signature, signed_at } = endorsement;
     if endorsed == endorser {
         return Err(format!("{endorsed} endorses itself"));
     }
-    let find = |key: &super::record::UserKey, what| {
-        index.find(key.bytes()).ok_or_else(|| format!("the {what} {key} is not among the users"))
+    let find =
+        |key: &UserKey, what| index.find(key.bytes()).ok_or_else(|| format!("the {what} {key} is not among the users"));
+    let endorsed_id = match last {
+        Some((key, id)) if key == endorsed => *id,
+        _ => find(endorsed, "endorsed user")?,
     };
-    let (endorsed_id, endorser_id) = (find(endorsed, "endorsed user")?, find(endorser, "endorser")?);
+    *last = Some((*endorsed, endorsed_id));
+    let endorser_id = find(endorser, "endorser")?;
     let mut raw = Raw { key: [0; 16], value: [0; RAW_LEN_MAX] };
     raw.key[..8].copy_from_slice(&endorsed_id.to_be_bytes());
     raw.key[8..].copy_from_slice(&endorser_id.to_be_bytes());
@@ -391,7 +397,9 @@ fn read_endorsements<S: Source>(
         let batch = batch?;
         batch.bad.into_iter().for_each(|(place, reason)| problems.add(format!("{}: {reason}", source.describe(place))));
         done += batch.items.len() as u64;
-        let resolved = batch.items.into_par_iter().map(|(place, item)| raw(index, &item).map_err(|why| (place, why)));
+        let resolve =
+            |last: &mut _, (place, item): (Place, Endorsement)| raw(index, last, &item).map_err(|why| (place, why));
+        let resolved = batch.items.into_par_iter().map_init(|| None, resolve);
         for item in resolved.collect::<Vec<_>>() {
             match item {
                 Ok(raw) => sorter.push(&raw.key, &raw.value[..raw_len(layout)]),

@@ -107,7 +107,7 @@ fn on_disk(
     if variant == "compact" {
         let database = open(CacheSizes::default())?;
         cached(&database, population, sheet)?;
-        writes::measure(database, population, sheet)?;
+        writes::measure(path, database, population, sheet)?;
     }
     Ok(())
 }

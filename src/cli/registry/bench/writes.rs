@@ -1,5 +1,11 @@
 //! Writes, measured: single and in batches, sure of the disk or not, and service times for scenarios.
 
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::Path;
+
+use hdrhistogram::Histogram;
+
 use super::super::of_database;
 use super::Sheet;
 use super::point::{clock, histogram, time};
@@ -18,8 +24,26 @@ const BATCH: (u64, u64) = (1_000, 20);
 /// Threads that write at once, and what each writes.
 const WRITERS: (u64, u64) = (8, 1_000);
 
-/// Measures writes of users who come after those of `population`.
+/// Bytes that a durable registration adds to the journal, nearly.
+const JOURNALLED: usize = 512;
+
+/// How long the disk under `path` takes for a write to the end of a file: what no durable write can be faster than.
+fn waits(path: &Path) -> Result<Histogram<u64>, Failure> {
+    let path = path.join("wait");
+    let failed = |error: io::Error| Failure::of(Failure::INPUT_OUTPUT, &error);
+    let mut file = File::create(&path).map_err(failed)?;
+    let mut times = histogram();
+    for _ in 0..DURABLE {
+        let waited = time(&mut times, || file.write_all(&[0; JOURNALLED]).and_then(|()| file.sync_all()));
+        waited.map_err(failed)?;
+    }
+    fs::remove_file(&path).map_err(failed)?;
+    Ok(times)
+}
+
+/// Measures writes of users who come after those of `population`, to the database at `path`.
 pub(super) fn measure(
+    path: &Path,
     database: UserDatabase<FjallStore>,
     population: &Population,
     sheet: &mut Sheet,
@@ -52,6 +76,7 @@ pub(super) fn measure(
         time(&mut times, || registry.submit_endorsement(&endorsement)).map_err(|error| of_database(&error))?;
     }
     sheet.add_times("", "endorse, buffered", &times);
+    sheet.add_times("", "wait for the disk", &waits(path)?);
     let registry = registry.with_durability(Durability::Durable);
     let mut times = histogram();
     for user in newcomers(DURABLE) {
