@@ -1,5 +1,8 @@
 //! What the two design documents claim, figure by figure, for the results to be held against.
 
+pub mod fit;
+pub mod verdict;
+
 use std::sync::LazyLock;
 
 use serde::Deserialize;
