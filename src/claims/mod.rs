@@ -1,6 +1,8 @@
 //! What the two design documents claim, figure by figure, for the results to be held against.
 
+pub mod evidence;
 pub mod fit;
+pub mod runs;
 pub mod verdict;
 
 use std::sync::LazyLock;
