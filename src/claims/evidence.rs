@@ -159,7 +159,17 @@ impl Part {
         means: Means,
         rule: Rule,
     ) -> Self {
-        Part { name: name.to_owned(), unit, documented, implied: None, values, half_width: None, law: None, means, rule }
+        Part {
+            name: name.to_owned(),
+            unit,
+            documented,
+            implied: None,
+            values,
+            half_width: None,
+            law: None,
+            means,
+            rule,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod evidence;
 pub mod fit;
+pub mod network;
 pub mod runs;
 pub mod verdict;
 
@@ -52,6 +53,19 @@ impl Claim {
         let (first, second) = self.figure.as_deref()?.split_once(';')?;
         Some([first.parse().ok()?, second.parse().ok()?])
     }
+}
+
+/// How a claim is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Its id.
+    pub id: &'static str,
+    /// The runs that it needs.
+    pub runs: &'static [&'static str],
+    /// The numbers that decide, from what the runs gave.
+    pub parts: fn(&evidence::Evidence) -> Result<Vec<verdict::Part>, evidence::Missing>,
+    /// What explains the verdict, whichever it is.
+    pub because: &'static str,
 }
 
 /// Every claim, in the order of the documents.
