@@ -73,6 +73,11 @@ pub fn claims() -> &'static [Claim] {
     &CLAIMS
 }
 
+/// How the claim named `id` is decided.
+pub fn definition(id: &str) -> Option<&'static Definition> {
+    network::DEFINITIONS.iter().find(|definition| definition.id == id)
+}
+
 /// The claim named `id`.
 pub fn claim(id: &str) -> Option<&'static Claim> {
     CLAIMS.iter().find(|claim| claim.id == id)

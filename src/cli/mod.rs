@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod check;
+mod claims;
 mod progress;
 mod run;
 
@@ -52,6 +53,95 @@ enum Command {
     /// accepted where the variable CI is set.
     #[command(after_help = format!("{ACCEPT_EXAMPLES}\n\n{EXIT_CODES}"))]
     Accept(AcceptArgs),
+    /// Hold what the documents claim against what runs give.
+    ///
+    /// Makes the runs that the chosen claims need, each once, and prints for each claim what was documented, what was
+    /// measured and how, and what follows: holds, holds under stated conditions, off by a factor, contradicted, or not a
+    /// measurable claim. Verdicts are decided by rules. A claim without evidence makes the exit code non-zero.
+    #[command(after_help = format!("{CLAIMS_EXAMPLES}\n\n{EXIT_CODES}"))]
+    Claims(ClaimsArgs),
+}
+
+const CLAIMS_EXAMPLES: &str = "Examples:
+  qnetsim claims --document qnet-scalability
+  qnetsim claims --id QN-09,QN-53
+  qnetsim claims --document qnet-scalability --scale full --format markdown > claims.md";
+
+/// Arguments of `qnetsim claims`.
+#[derive(Debug, clap::Args)]
+struct ClaimsArgs {
+    /// The document; both if not given.
+    #[arg(long, value_enum)]
+    document: Option<Document>,
+
+    /// Claims by their ids, parted by commas; all if not given.
+    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
+    ids: Vec<String>,
+
+    /// How large the runs are.
+    #[arg(long, value_enum, default_value_t = ClaimsScale::Quick)]
+    scale: ClaimsScale,
+
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = ClaimsFormat::Human)]
+    format: ClaimsFormat,
+
+    /// Threads to use; all cores if not given. Changes no result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// A document that claims something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Document {
+    /// How a network of millions of nodes should be built.
+    QnetScalability,
+    /// How a registry of billions of users should be built.
+    UserRegistryScalability,
+}
+
+impl Document {
+    fn name(self) -> &'static str {
+        match self {
+            Document::QnetScalability => "qnet-scalability",
+            Document::UserRegistryScalability => "user-registry-scalability",
+        }
+    }
+}
+
+/// How large the runs of `claims` are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClaimsScale {
+    /// Up to 100,000 nodes; larger sizes are projected from at least five.
+    Quick,
+    /// The documents' own sizes, up to ten million nodes.
+    Full,
+}
+
+impl From<ClaimsScale> for crate::claims::evidence::Scale {
+    fn from(scale: ClaimsScale) -> Self {
+        match scale {
+            ClaimsScale::Quick => Self::Quick,
+            ClaimsScale::Full => Self::Full,
+        }
+    }
+}
+
+/// What `claims` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClaimsFormat {
+    /// Blocks of text.
+    Human,
+    /// A table.
+    Markdown,
+    /// One JSON document.
+    Json,
+    /// Tidy CSV, a row a part of a claim.
+    Csv,
 }
 
 const CHECK_EXAMPLES: &str = "Examples:
@@ -200,6 +290,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
+        Command::Claims(args) => claims::answer(args),
     }));
     let failure = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,
