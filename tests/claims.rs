@@ -41,7 +41,8 @@ fn without_its_run_a_claim_has_no_parts() {
 #[test]
 fn growth_of_votes_is_decided_and_printed_alike_on_any_number_of_threads() {
     let run = |threads: &str| {
-        let assert = claims_of(&["--id", "QN-06", "--format", "csv", "--threads", threads, "--quiet"]).assert().success();
+        let assert =
+            claims_of(&["--id", "QN-06", "--format", "csv", "--threads", threads, "--quiet"]).assert().success();
         String::from_utf8(assert.get_output().stdout.clone()).unwrap()
     };
     let csv = run("1");

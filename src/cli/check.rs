@@ -5,8 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
+
 use super::run::{check_memory, has_colour, simulate, threads};
-use super::{AcceptArgs, Baselines, CheckArgs, CheckFormat, Failure, print};
+use super::{Failure, print};
 use crate::check::{
     Allowance, BASELINE_BYTES_MAX, Checked, Fingerprint, Outcome, PointName, compare, failed_thresholds, github, human,
     json, junit,
@@ -14,6 +16,73 @@ use crate::check::{
 use crate::metrics::{Metric, PointResult, Threshold, Tolerance, may_be_figure, named_figures};
 use crate::report::write_results;
 use crate::scenario::{self, Scenario, ScenarioError};
+
+pub(super) const CHECK_EXAMPLES: &str = "Examples:
+  qnetsim check scenarios/small
+  qnetsim check scenarios/small --tolerance 1% --tolerance messages.sent=0%
+  qnetsim check scenarios/small --format junit > junit.xml
+  qnetsim check scenarios/small --format github";
+
+pub(super) const ACCEPT_EXAMPLES: &str = "Examples:
+  qnetsim accept scenarios/small/liveness.toml
+  qnetsim accept scenarios/small --yes";
+
+/// Arguments of `qnetsim check`.
+#[derive(Debug, clap::Args)]
+pub(super) struct CheckArgs {
+    #[command(flatten)]
+    what: Baselines,
+
+    /// By how much metrics may move, either way, as a share of what was accepted: 1% or 0.01 of all, METRIC=1% of one.
+    /// May be repeated.
+    #[arg(long = "tolerance", value_name = "[METRIC=]SHARE")]
+    tolerances: Vec<String>,
+
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
+    format: CheckFormat,
+}
+
+/// Arguments of `qnetsim accept`.
+#[derive(Debug, clap::Args)]
+pub(super) struct AcceptArgs {
+    #[command(flatten)]
+    what: Baselines,
+
+    /// Do not ask.
+    #[arg(long, short)]
+    yes: bool,
+}
+
+/// Which scenarios, with which baselines.
+#[derive(Debug, clap::Args)]
+struct Baselines {
+    /// Scenario files (TOML), or folders with scenario files.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+
+    /// Folder of the baselines, a file NAME.csv for each scenario; the folder `baselines` beside the scenario file if not
+    /// given.
+    #[arg(long, value_name = "DIR")]
+    baseline: Option<PathBuf>,
+
+    /// Threads to use; all cores if not given. Changes no result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+}
+
+/// What `check` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum CheckFormat {
+    /// Lines for people.
+    Human,
+    /// One JSON document.
+    Json,
+    /// A JUnit report.
+    Junit,
+    /// Annotations of GitHub Actions.
+    Github,
+}
 
 /// A scenario that could not be checked.
 struct Refusal {

@@ -2,14 +2,98 @@
 
 use std::collections::BTreeSet;
 
+use clap::ValueEnum;
+
 use super::run::{simulate, threads};
-use super::{ClaimsArgs, ClaimsFormat, Failure, print};
+use super::{Failure, print};
 use crate::claims::evidence::{Evidence, Run, Scale};
 use crate::claims::runs::RUNS;
 use crate::claims::{Definition, claims, definition};
 use crate::metrics::PointResult;
 use crate::report::{Answer, claims_csv, claims_human, claims_json, claims_markdown};
 use crate::scenario;
+
+pub(super) const CLAIMS_EXAMPLES: &str = "Examples:
+  qnetsim claims --document qnet-scalability
+  qnetsim claims --id QN-09,QN-53
+  qnetsim claims --document qnet-scalability --scale full --format markdown > claims.md";
+
+/// Arguments of `qnetsim claims`.
+#[derive(Debug, clap::Args)]
+pub(super) struct ClaimsArgs {
+    /// The document; both if not given.
+    #[arg(long, value_enum)]
+    document: Option<Document>,
+
+    /// Claims by their ids, parted by commas; all if not given.
+    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
+    ids: Vec<String>,
+
+    /// How large the runs are.
+    #[arg(long, value_enum, default_value_t = ClaimsScale::Quick)]
+    scale: ClaimsScale,
+
+    /// What to print on standard output.
+    #[arg(long, value_enum, default_value_t = ClaimsFormat::Human)]
+    format: ClaimsFormat,
+
+    /// Threads to use; all cores if not given. Changes no result.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+
+    /// Show no progress.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// A document that claims something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Document {
+    /// How a network of millions of nodes should be built.
+    QnetScalability,
+    /// How a registry of billions of users should be built.
+    UserRegistryScalability,
+}
+
+impl Document {
+    fn name(self) -> &'static str {
+        match self {
+            Document::QnetScalability => "qnet-scalability",
+            Document::UserRegistryScalability => "user-registry-scalability",
+        }
+    }
+}
+
+/// How large the runs of `claims` are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClaimsScale {
+    /// Up to 100,000 nodes; larger sizes are projected from at least five.
+    Quick,
+    /// The documents' own sizes, up to ten million nodes.
+    Full,
+}
+
+impl From<ClaimsScale> for Scale {
+    fn from(scale: ClaimsScale) -> Self {
+        match scale {
+            ClaimsScale::Quick => Self::Quick,
+            ClaimsScale::Full => Self::Full,
+        }
+    }
+}
+
+/// What `claims` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum ClaimsFormat {
+    /// Blocks of text.
+    Human,
+    /// A table.
+    Markdown,
+    /// One JSON document.
+    Json,
+    /// Tidy CSV, a row a part of a claim.
+    Csv,
+}
 
 /// Runs what the chosen claims need, and prints what follows.
 pub(super) fn answer(args: &ClaimsArgs) -> Result<(), Failure> {

@@ -3,6 +3,7 @@
 mod check;
 mod claims;
 mod progress;
+mod registry;
 mod run;
 
 use std::io::{self, Write};
@@ -45,170 +46,27 @@ enum Command {
     /// tolerance above zero the digest is not compared. The thresholds of the table [thresholds] must be kept. Where
     /// results differ from the baseline, the exit code is 98; where only thresholds fail, 99; where a scenario cannot be
     /// checked, what `run` would say.
-    #[command(after_help = format!("{CHECK_EXAMPLES}\n\n{EXIT_CODES}"))]
-    Check(CheckArgs),
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::CHECK_EXAMPLES))]
+    Check(check::CheckArgs),
     /// Run scenarios, show what differs from their baselines, and write the baselines anew.
     ///
     /// Asks before it writes. Baselines belong into version control, where they are reviewed as code is; so nothing is
     /// accepted where the variable CI is set.
-    #[command(after_help = format!("{ACCEPT_EXAMPLES}\n\n{EXIT_CODES}"))]
-    Accept(AcceptArgs),
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::ACCEPT_EXAMPLES))]
+    Accept(check::AcceptArgs),
     /// Hold what the documents claim against what runs give.
     ///
     /// Makes the runs that the chosen claims need, each once, and prints for each claim what was documented, what was
     /// measured and how, and what follows: holds, holds under stated conditions, off by a factor, contradicted, or not a
     /// measurable claim. Verdicts are decided by rules. A claim without evidence makes the exit code non-zero.
-    #[command(after_help = format!("{CLAIMS_EXAMPLES}\n\n{EXIT_CODES}"))]
-    Claims(ClaimsArgs),
-}
-
-const CLAIMS_EXAMPLES: &str = "Examples:
-  qnetsim claims --document qnet-scalability
-  qnetsim claims --id QN-09,QN-53
-  qnetsim claims --document qnet-scalability --scale full --format markdown > claims.md";
-
-/// Arguments of `qnetsim claims`.
-#[derive(Debug, clap::Args)]
-struct ClaimsArgs {
-    /// The document; both if not given.
-    #[arg(long, value_enum)]
-    document: Option<Document>,
-
-    /// Claims by their ids, parted by commas; all if not given.
-    #[arg(long = "id", value_name = "ID", value_delimiter = ',')]
-    ids: Vec<String>,
-
-    /// How large the runs are.
-    #[arg(long, value_enum, default_value_t = ClaimsScale::Quick)]
-    scale: ClaimsScale,
-
-    /// What to print on standard output.
-    #[arg(long, value_enum, default_value_t = ClaimsFormat::Human)]
-    format: ClaimsFormat,
-
-    /// Threads to use; all cores if not given. Changes no result.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-
-    /// Show no progress.
-    #[arg(long, short)]
-    quiet: bool,
-}
-
-/// A document that claims something.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Document {
-    /// How a network of millions of nodes should be built.
-    QnetScalability,
-    /// How a registry of billions of users should be built.
-    UserRegistryScalability,
-}
-
-impl Document {
-    fn name(self) -> &'static str {
-        match self {
-            Document::QnetScalability => "qnet-scalability",
-            Document::UserRegistryScalability => "user-registry-scalability",
-        }
-    }
-}
-
-/// How large the runs of `claims` are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ClaimsScale {
-    /// Up to 100,000 nodes; larger sizes are projected from at least five.
-    Quick,
-    /// The documents' own sizes, up to ten million nodes.
-    Full,
-}
-
-impl From<ClaimsScale> for crate::claims::evidence::Scale {
-    fn from(scale: ClaimsScale) -> Self {
-        match scale {
-            ClaimsScale::Quick => Self::Quick,
-            ClaimsScale::Full => Self::Full,
-        }
-    }
-}
-
-/// What `claims` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum ClaimsFormat {
-    /// Blocks of text.
-    Human,
-    /// A table.
-    Markdown,
-    /// One JSON document.
-    Json,
-    /// Tidy CSV, a row a part of a claim.
-    Csv,
-}
-
-const CHECK_EXAMPLES: &str = "Examples:
-  qnetsim check scenarios/small
-  qnetsim check scenarios/small --tolerance 1% --tolerance messages.sent=0%
-  qnetsim check scenarios/small --format junit > junit.xml
-  qnetsim check scenarios/small --format github";
-
-const ACCEPT_EXAMPLES: &str = "Examples:
-  qnetsim accept scenarios/small/gossip.toml
-  qnetsim accept scenarios/small --yes";
-
-/// Arguments of `qnetsim check`.
-#[derive(Debug, clap::Args)]
-struct CheckArgs {
-    #[command(flatten)]
-    what: Baselines,
-
-    /// By how much metrics may move, either way, as a share of what was accepted: 1% or 0.01 of all, METRIC=1% of one.
-    /// May be repeated.
-    #[arg(long = "tolerance", value_name = "[METRIC=]SHARE")]
-    tolerances: Vec<String>,
-
-    /// What to print on standard output.
-    #[arg(long, value_enum, default_value_t = CheckFormat::Human)]
-    format: CheckFormat,
-}
-
-/// Arguments of `qnetsim accept`.
-#[derive(Debug, clap::Args)]
-struct AcceptArgs {
-    #[command(flatten)]
-    what: Baselines,
-
-    /// Do not ask.
-    #[arg(long, short)]
-    yes: bool,
-}
-
-/// Which scenarios, with which baselines.
-#[derive(Debug, clap::Args)]
-struct Baselines {
-    /// Scenario files (TOML), or folders with scenario files.
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
-
-    /// Folder of the baselines, a file NAME.csv for each scenario; the folder `baselines` beside the scenario file if not
-    /// given.
-    #[arg(long, value_name = "DIR")]
-    baseline: Option<PathBuf>,
-
-    /// Threads to use; all cores if not given. Changes no result.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
-}
-
-/// What `check` prints.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum CheckFormat {
-    /// Lines for people.
-    Human,
-    /// One JSON document.
-    Json,
-    /// A JUnit report.
-    Junit,
-    /// Annotations of GitHub Actions.
-    Github,
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", claims::CLAIMS_EXAMPLES))]
+    Claims(claims::ClaimsArgs),
+    /// Keep a registry of users on disk: import, register, endorse, look up, check, measure.
+    ///
+    /// A registry is a folder. Whoever is registered has a key and the hash of a government id, which nobody else has, and
+    /// is verified by five endorsements. One process at a time opens a registry.
+    #[command(subcommand, after_help = EXIT_CODES)]
+    Registry(registry::RegistryCommand),
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -291,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
         Command::Claims(args) => claims::answer(args),
+        Command::Registry(command) => registry::run(command),
     }));
     let failure = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,

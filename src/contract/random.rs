@@ -30,6 +30,8 @@ pub enum Domain {
     Churn = 6,
     /// Which nodes a fault hits.
     Fault = 7,
+    /// Who the users of a generated registry are.
+    Population = 8,
 }
 
 /// The key of one domain of one run.

@@ -10,6 +10,11 @@ pub fn peak_memory() -> u64 {
     fs::read_to_string("/proc/self/status").ok().and_then(|status| kibibytes(&status, "VmHWM:")).unwrap_or(0)
 }
 
+/// Resident memory of this process now, in bytes (`VmRSS`); zero where the system does not tell.
+pub fn resident_memory() -> u64 {
+    fs::read_to_string("/proc/self/status").ok().and_then(|status| kibibytes(&status, "VmRSS:")).unwrap_or(0)
+}
+
 /// Forgets the peak, so that the next one is that of what comes next. Does nothing where the system cannot.
 pub fn reset_peak_memory() {
     // "5" resets the high water mark; see proc(5). A peak that cannot be reset is still an upper bound.

@@ -4,18 +4,24 @@ mod access;
 pub mod cache;
 mod commit;
 pub mod consensus;
+pub mod currencies;
 pub mod database;
 mod draft;
 pub mod fjall;
+pub mod import;
 pub mod layout;
 mod locks;
 pub mod memory;
 pub mod meta;
+pub mod migrate;
+pub mod model;
+pub mod population;
 pub mod record;
 pub mod rules;
 pub mod store;
 #[cfg(test)]
 mod tests;
+pub mod text;
 pub mod verify;
 
 pub use access::{BatchError, DatabaseError, Outcome};

@@ -1,0 +1,162 @@
+//! `qnetsim registry bench`: registries of several sizes, each measured in a process of its own, and larger ones projected.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use clap::Args;
+use serde::{Deserialize, Serialize};
+
+use super::{count, print};
+use crate::cli::Failure;
+use crate::report::{check_writable, write_results};
+
+mod point;
+mod project;
+mod writes;
+
+/// Arguments of `qnetsim registry bench`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct BenchArgs {
+    /// Sizes to measure, parted by commas. The largest is measured at an eighth, a quarter and a half as well, but not
+    /// above 1M, so that a model can be fitted.
+    #[arg(long, value_name = "SIZES", value_parser = count, value_delimiter = ',', default_value = "1M")]
+    users: Vec<u64>,
+    /// Folder for the registries, which are removed again, and for the results.
+    #[arg(long, value_name = "DIR", default_value = "registry-bench")]
+    db: PathBuf,
+    /// Seed of the generated users.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Measure reads from the disk as well: empties the system's page cache before (/proc/sys/vm/drop_caches, as root).
+    #[arg(long)]
+    drop_caches: bool,
+    /// Measure one size and print its figures as JSON; what the command runs for each.
+    #[arg(long, hide = true, value_name = "VARIANT")]
+    point: Option<String>,
+}
+
+/// Endorsements of each user.
+const ENDORSEMENTS: u32 = 5;
+
+/// One figure.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Figure {
+    /// The document's claim that it is held against; empty if there is none.
+    claim: String,
+    users: u64,
+    /// How the registry was made: compact, documented, uncompressed, ...
+    variant: String,
+    /// What was measured, such as `disk` or `lookup`.
+    figure: String,
+    /// Which part: a family, a percentile, a number of threads.
+    part: String,
+    value: f64,
+    unit: String,
+    /// `measured` or `projected`.
+    how: String,
+}
+
+/// The figures of one size and variant.
+struct Sheet {
+    users: u64,
+    variant: String,
+    figures: Vec<Figure>,
+}
+
+impl Sheet {
+    fn add(&mut self, claim: &str, figure: &str, part: &str, value: f64, unit: &str) {
+        let own = |text: &str| text.to_owned();
+        self.figures.push(Figure {
+            claim: own(claim),
+            users: self.users,
+            variant: self.variant.clone(),
+            figure: own(figure),
+            part: own(part),
+            value,
+            unit: own(unit),
+            how: own("measured"),
+        });
+    }
+}
+
+/// What is measured at one size only, beside the layout that is the default.
+const VARIANTS: [&str; 5] = ["uncompressed", "documented", "documented-uncompressed", "no-bloom", "memory"];
+/// The most users of those: they are compared with each other, and one of them is in memory.
+const VARIANT_USERS: u64 = 250_000;
+
+pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
+    if let Some(variant) = &args.point {
+        let figures = point::measure(args, variant)?;
+        return print(&serde_json::to_string(&figures).expect("figures are JSON"));
+    }
+    check_writable(&args.db).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    let sizes = sizes(&args.users)?;
+    let mut figures = Vec::new();
+    for &users in &sizes {
+        figures.extend(child(args, users, "compact")?);
+    }
+    for variant in VARIANTS {
+        figures.extend(child(args, sizes[0].max(VARIANT_USERS).min(sizes[sizes.len() - 1]), variant)?);
+    }
+    figures.extend(project::project(&figures, &sizes));
+    let tables = project::tables(&figures, &sizes);
+    let files = [
+        ("registry-bench.csv", csv_of(&figures)),
+        ("registry-bench.json", serde_json::to_vec_pretty(&figures).expect("figures are JSON")),
+        ("tables.txt", tables.clone().into_bytes()),
+    ];
+    write_results(&args.db, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    print(&format!("{tables}\nResults are in {}\n", args.db.display()))
+}
+
+/// The sizes to measure: at least four, in order.
+fn sizes(wanted: &[u64]) -> Result<Vec<u64>, Failure> {
+    let largest = wanted.iter().copied().max().unwrap_or_default();
+    if wanted.iter().any(|&users| users < 1_000) {
+        let message = "error: --users: a size is 1000 users at least".to_owned();
+        return Err(Failure { code: Failure::BAD_SCENARIO, message });
+    }
+    let base = largest.min(1_000_000);
+    let mut sizes: Vec<u64> = wanted.iter().copied().chain([base / 8, base / 4, base / 2, base]).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    Ok(sizes)
+}
+
+/// Measures one size in a process of its own, whose memory is nobody else's.
+fn child(args: &BenchArgs, users: u64, variant: &str) -> Result<Vec<Figure>, Failure> {
+    let failed =
+        |what: String| Failure { code: Failure::INPUT_OUTPUT, message: format!("error: cannot measure: {what}") };
+    let own = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let mut command = Command::new(own);
+    command.args([
+        "registry",
+        "bench",
+        "--point",
+        variant,
+        "--users",
+        &users.to_string(),
+        "--seed",
+        &args.seed.to_string(),
+    ]);
+    command.arg("--db").arg(&args.db);
+    if args.drop_caches {
+        command.arg("--drop-caches");
+    }
+    let output = command.stderr(std::process::Stdio::inherit()).output().map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        return Err(failed(format!("{users} users, {variant}")));
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))
+}
+
+fn csv_of(figures: &[Figure]) -> Vec<u8> {
+    let mut writer = csv::Writer::from_writer(Vec::new());
+    figures.iter().for_each(|figure| writer.serialize(figure).expect("figures are CSV"));
+    writer.into_inner().expect("a CSV in memory cannot fail")
+}
+
+/// Where a registry is made.
+fn folder(db: &Path, users: u64, variant: &str) -> PathBuf {
+    db.join(format!("registry-{users}-{variant}"))
+}

@@ -1,0 +1,76 @@
+//! Writes, measured: single and in batches, sure of the disk or not, and service times for scenarios.
+
+use super::super::of_database;
+use super::Sheet;
+use super::point::{clock, histogram, time};
+use crate::cli::Failure;
+use crate::registry::fjall::FjallStore;
+use crate::registry::population::Population;
+use crate::registry::record::{Endorsement, User};
+use crate::registry::{Durability, UserDatabase, UserRegistryConsensus};
+
+/// Writes that are timed one by one without waiting for the disk.
+const BUFFERED: u64 = 20_000;
+/// Writes that are timed one by one until the disk has them.
+const DURABLE: u64 = 300;
+/// Users of a batch, and batches.
+const BATCH: (u64, u64) = (1_000, 20);
+/// Threads that write at once, and what each writes.
+const WRITERS: (u64, u64) = (8, 1_000);
+
+/// Measures writes of users who come after those of `population`.
+pub(super) fn measure(
+    database: UserDatabase<FjallStore>,
+    population: &Population,
+    sheet: &mut Sheet,
+) -> Result<(), Failure> {
+    let mut next = population.users();
+    let mut newcomers = |count: u64| -> Vec<User> {
+        next += count;
+        (next - count..next).map(|number| population.user(number)).collect()
+    };
+    let start = clock();
+    for _ in 0..BATCH.1 {
+        database.store_batch(&newcomers(BATCH.0), Durability::Buffered).map_err(|error| of_database(&error.cause))?;
+    }
+    let each = start.elapsed().as_nanos() as f64 / (BATCH.0 * BATCH.1) as f64;
+    sheet.add("UR-18", "batched write", "mean", each, "ns");
+    let registry = UserRegistryConsensus::new(database).with_durability(Durability::Buffered);
+    let mut times = histogram();
+    for user in newcomers(BUFFERED) {
+        time(&mut times, || registry.register_user(&user)).map_err(|error| of_database(&error))?;
+    }
+    sheet.add_times("UR-17", "register, buffered", &times);
+    let mut times = histogram();
+    for number in 0..BUFFERED.min(population.users()) {
+        let endorsement = Endorsement {
+            endorsed: population.key(number),
+            endorser: population.key(population.users() + number),
+            signature: [7; 64],
+            signed_at: 1_800_000_000,
+        };
+        time(&mut times, || registry.submit_endorsement(&endorsement)).map_err(|error| of_database(&error))?;
+    }
+    sheet.add_times("", "endorse, buffered", &times);
+    let registry = registry.with_durability(Durability::Durable);
+    let mut times = histogram();
+    for user in newcomers(DURABLE) {
+        time(&mut times, || registry.register_user(&user)).map_err(|error| of_database(&error))?;
+    }
+    sheet.add_times("UR-17", "register, durable", &times);
+    let shares: Vec<Vec<User>> = (0..WRITERS.0).map(|_| newcomers(WRITERS.1)).collect();
+    let start = clock();
+    let write = |users: Vec<User>| users.iter().try_for_each(|user| registry.register_user(user));
+    let failed =
+        || Failure { code: Failure::INTERNAL, message: "error: a thread of the measurement failed".to_owned() };
+    std::thread::scope(|scope| {
+        let running: Vec<_> = shares.into_iter().map(|users| scope.spawn(|| write(users))).collect();
+        running.into_iter().try_for_each(|writer| match writer.join() {
+            Ok(written) => written.map_err(|error| of_database(&error)),
+            Err(_) => Err(failed()),
+        })
+    })?;
+    let rate = (WRITERS.0 * WRITERS.1) as f64 / start.elapsed().as_secs_f64();
+    sheet.add("UR-19", "registrations, durable", &format!("{} writers", WRITERS.0), rate, "1/s");
+    Ok(())
+}

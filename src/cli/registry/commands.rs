@@ -1,0 +1,251 @@
+//! The commands that read and change a registry: one user at a time, or all of it.
+
+use std::collections::BTreeMap;
+
+use indicatif::{ProgressBar, ProgressDrawTarget};
+
+use super::{
+    DatabaseArgs, EndorseArgs, GetArgs, ListArgs, RegisterArgs, RowFormat, Rows, StatsArgs, VerifyArgs, of_database,
+    of_store, open, print, refused,
+};
+use crate::cli::Failure;
+use crate::registry::fjall::FjallStore;
+use crate::registry::record::{Endorsement, User};
+use crate::registry::store::Family;
+use crate::registry::text::{ENDORSEMENT_COLUMNS, Line, USER_COLUMNS};
+use crate::registry::{Cursor, DatabaseError, UserDatabase, UserRegistryConsensus};
+
+/// Seconds since 1970-01-01 UTC, for what is registered now.
+#[allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "people register at a date, which is told to the library"
+)]
+fn now() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs())
+}
+
+/// A line as CSV or JSON, with its end.
+fn row(line: &Line<'_>, format: RowFormat) -> Vec<u8> {
+    const IN_MEMORY: &str = "a line is written to memory";
+    match format {
+        RowFormat::Json => {
+            let mut row = serde_json::to_vec(line).expect(IN_MEMORY);
+            row.push(b'\n');
+            row
+        }
+        _ => {
+            let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
+            writer.serialize(line).expect(IN_MEMORY);
+            writer.into_inner().expect(IN_MEMORY)
+        }
+    }
+}
+
+fn user_row(user: &User, format: RowFormat) -> Vec<u8> {
+    if format != RowFormat::Human {
+        return row(&Line::from(user), format);
+    }
+    let verified = if user.verified { "verified" } else { "not verified" };
+    format!(
+        "{}  {} {}  {} endorsements, {verified}  {}\n",
+        user.key, user.birth_currency, user.country, user.endorsements, user.name
+    )
+    .into_bytes()
+}
+
+fn endorsement_row(endorsement: &Endorsement, format: RowFormat) -> Vec<u8> {
+    if format != RowFormat::Human {
+        return row(&Line::from(endorsement), format);
+    }
+    let Endorsement { endorsed, endorser, signed_at, .. } = endorsement;
+    format!("{endorsed}  endorsed by {endorser}  at {signed_at}\n").into_bytes()
+}
+
+/// The header of what a command writes; nothing but in CSV.
+fn header(endorsements: bool, format: RowFormat) -> String {
+    let columns = if endorsements { ENDORSEMENT_COLUMNS.join(",") } else { USER_COLUMNS.join(",") };
+    if format == RowFormat::Csv { columns + "\n" } else { String::new() }
+}
+
+/// All of a user, for people.
+fn described(user: &User) -> String {
+    format!(
+        "key             {}\ngovernment id   {}\nidentity proof  {}\nname            {}\ncurrency        {}\n\
+         country         {}\nregistered      {} (seconds since 1970)\nendorsements    {}\nverified        {}\n",
+        user.key,
+        user.government_id,
+        user.identity_proof,
+        user.name,
+        user.birth_currency,
+        user.country,
+        user.registered_at,
+        user.endorsements,
+        if user.verified { "yes" } else { "no" }
+    )
+}
+
+pub(super) fn get(args: &GetArgs) -> Result<(), Failure> {
+    let database = open(&args.database.db, false)?;
+    let nobody = |what: String| Failure {
+        code: Failure::BAD_SCENARIO,
+        message: format!("error: nobody is registered with the {what}"),
+    };
+    let key = match (&args.key, &args.government_id) {
+        (Some(key), _) => *key,
+        (None, Some(id)) => database
+            .lookup_by_government_id(id)
+            .map_err(|error| of_database(&error))?
+            .ok_or_else(|| nobody(format!("government id {id}")))?,
+        (None, None) => return Err(nobody("key that was not given".to_owned())),
+    };
+    let found = database.get_user(&key).map_err(|error| of_database(&error))?;
+    let user = &found.ok_or_else(|| nobody(format!("key {key}")))?.user;
+    let mut text = header(args.endorsements, args.format).into_bytes();
+    if args.endorsements {
+        let endorsements = database.endorsements_of(&key).map_err(|error| of_database(&error))?;
+        endorsements.iter().for_each(|endorsement| text.extend(endorsement_row(endorsement, args.format)));
+    } else if args.format == RowFormat::Human {
+        text.extend_from_slice(described(user).as_bytes());
+    } else {
+        text.extend(user_row(user, args.format));
+    }
+    print(&String::from_utf8_lossy(&text))
+}
+
+pub(super) fn register(args: &RegisterArgs) -> Result<(), Failure> {
+    let registry = UserRegistryConsensus::new(open(&args.database.db, args.create)?);
+    let user = User {
+        key: args.key,
+        government_id: args.government_id,
+        identity_proof: args.identity_proof,
+        birth_currency: args.currency,
+        country: args.country,
+        name: args.name.clone(),
+        registered_at: args.at.unwrap_or_else(now),
+        endorsements: 0,
+        verified: false,
+    };
+    registry.register_user(&user).map_err(|error| match &error {
+        DatabaseError::Refused(refusal) => refused(refusal, &user.key, None),
+        error => of_database(error),
+    })?;
+    print(&format!("Registered {}; {} users.\n", user.key, registry.database().total_users()))
+}
+
+pub(super) fn endorse(args: &EndorseArgs) -> Result<(), Failure> {
+    let registry = UserRegistryConsensus::new(open(&args.database.db, false)?);
+    let endorsement = Endorsement {
+        endorsed: args.user,
+        endorser: args.by,
+        signature: args.signature,
+        signed_at: args.at.unwrap_or_else(now),
+    };
+    let standing = registry.submit_endorsement(&endorsement).map_err(|error| match &error {
+        DatabaseError::Refused(refusal) => refused(refusal, &args.user, Some(&args.by)),
+        error => of_database(error),
+    })?;
+    let verified = if standing.verified { "verified" } else { "not yet verified" };
+    print(&format!("{} has {} endorsements and is {verified}.\n", args.user, standing.endorsements))
+}
+
+pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
+    let database = open(&args.database.db, false)?;
+    let start = Cursor::default();
+    let users = match (args.currency, args.country) {
+        (Some(currency), _) => database.users_by_currency(currency, &start),
+        (None, Some(country)) => database.users_by_country(country, &start),
+        (None, None) => database.users(&start),
+    };
+    let wanted = users.filter(|found| found.as_ref().map_or(true, |found| found.user.verified || !args.verified));
+    let mut rows = Rows::new();
+    rows.push(header(args.endorsements, args.format).as_bytes())?;
+    for found in wanted.take(args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))) {
+        let user = found.map_err(|error| of_database(&error))?.user;
+        let row = if args.endorsements {
+            let endorsements = database.endorsements_of(&user.key).map_err(|error| of_database(&error))?;
+            endorsements.iter().flat_map(|endorsement| endorsement_row(endorsement, args.format)).collect()
+        } else {
+            user_row(&user, args.format)
+        };
+        if !rows.push(&row)? {
+            return Ok(());
+        }
+    }
+    rows.flush().map(drop)
+}
+
+/// What a registry is and takes, by name.
+fn figures(database: &UserDatabase<FjallStore>) -> Result<Vec<(String, String)>, Failure> {
+    let counters = database.counters();
+    let number = |name: &str, value: u64| (name.to_owned(), value.to_string());
+    let mut figures = vec![
+        ("layout".to_owned(), database.layout().to_string()),
+        number("users", counters.users),
+        number("verified", counters.verified),
+        number("endorsements", counters.endorsements),
+    ];
+    for family in Family::ALL {
+        let bytes = database.store().table_bytes(family).map_err(|error| of_store(&error))?;
+        figures.push(number(&format!("bytes_{}", family.name()), bytes));
+    }
+    figures.push(number("bytes_on_disk", database.store().disk_bytes().map_err(|error| of_store(&error))?));
+    Ok(figures)
+}
+
+pub(super) fn stats(args: &StatsArgs) -> Result<(), Failure> {
+    let figures = figures(&open(&args.database.db, false)?)?;
+    print(&match args.format {
+        RowFormat::Human => figures.iter().map(|(name, value)| format!("{name:<16} {value:>16}\n")).collect(),
+        RowFormat::Csv => {
+            "figure,value\n".to_owned()
+                + &figures.iter().map(|(name, value)| format!("{name},{value}\n")).collect::<String>()
+        }
+        RowFormat::Json => {
+            let number = |text: &str| text.parse::<u64>().map_or_else(|_| text.into(), serde_json::Value::from);
+            let object: BTreeMap<_, _> = figures.iter().map(|(name, value)| (name, number(value))).collect();
+            serde_json::to_string(&object).expect("names and numbers are JSON") + "\n"
+        }
+    })
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let mut database = open(&args.database.db, false)?;
+    let target = if args.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+    let bar = ProgressBar::with_draw_target(None, target);
+    let mut read = 0u64;
+    let progress = |family: Family| {
+        read += 1;
+        if read.is_multiple_of(4096) {
+            bar.set_message(format!("reading {}", family.name()));
+            bar.set_position(read);
+        }
+    };
+    let report = if args.repair { database.repair(progress) } else { database.verify(progress) };
+    bar.finish_and_clear();
+    let report = report.map_err(|error| of_database(&error))?;
+    let findings: String = report.examples.iter().map(|finding| format!("{finding}\n")).collect();
+    let counters = report.counters;
+    let repaired = if args.repair { format!(", {} repaired", report.repaired) } else { String::new() };
+    print(&format!(
+        "{findings}{} entries read: {} users, {} verified, {} endorsements; {} faults{repaired}.\n",
+        report.entries, counters.users, counters.verified, counters.endorsements, report.faults
+    ))?;
+    if report.is_sound() {
+        return Ok(());
+    }
+    let advice =
+        if args.repair { "what is left cannot be repaired" } else { "--repair repairs what follows from records" };
+    let message = format!("error: the registry at {} has faults; {advice}", args.database.db.display());
+    Err(Failure { code: Failure::INPUT_OUTPUT, message })
+}
+
+pub(super) fn compact(args: &DatabaseArgs) -> Result<(), Failure> {
+    let database = open(&args.db, false)?;
+    let size = || database.store().disk_bytes().map_err(|error| of_store(&error));
+    let before = size()?;
+    database.store().compact().map_err(|error| of_store(&error))?;
+    let after = size()?;
+    print(&format!("{before} bytes on disk before, {after} after.\n"))
+}

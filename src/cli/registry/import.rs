@@ -1,0 +1,129 @@
+//! `qnetsim registry import`: users and endorsements to a registry, with a bar for each step.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{bytes, count, layout, of_import, open, print};
+use crate::cli::Failure;
+use crate::metrics::peak_memory;
+use crate::registry::Layout;
+use crate::registry::import::files::Files;
+use crate::registry::import::source::Source;
+use crate::registry::import::{ImportOptions, Imported, Step, import as run_import};
+use crate::registry::migrate::Registry;
+use crate::registry::population::{ENDORSEMENTS_PER_USER, Population};
+
+/// Arguments of `qnetsim registry import`.
+#[derive(Debug, Args)]
+pub(in crate::cli) struct ImportArgs {
+    /// Folder of the registry, which does not exist yet.
+    #[arg(long, value_name = "PATH")]
+    db: PathBuf,
+    /// Files with users and endorsements (*.csv, *.jsonl).
+    #[arg(value_name = "FILE", required_unless_present_any = ["generate", "from"])]
+    files: Vec<PathBuf>,
+    /// Generate so many users instead, e.g. 1M.
+    #[arg(long, value_name = "USERS", value_parser = count, conflicts_with_all = ["files", "from"])]
+    generate: Option<u64>,
+    /// Seed of the generated users.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    seed: u64,
+    /// Endorsements of each generated user.
+    #[arg(long, value_name = "N", default_value_t = ENDORSEMENTS_PER_USER)]
+    endorsements: u32,
+    /// Take all of another registry instead: to change its layout, or to leave out what was deleted.
+    #[arg(long, value_name = "PATH", conflicts_with = "files")]
+    from: Option<PathBuf>,
+    /// Layout of the registry: compact, or documented.
+    #[arg(long, value_parser = layout, default_value = "compact")]
+    layout: Layout,
+    /// Endorsements that make a user verified.
+    #[arg(long, value_name = "N", default_value_t = crate::registry::record::ENDORSEMENTS_TO_VERIFY)]
+    enough: u32,
+    /// Memory for hashes and sorting.
+    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1G")]
+    memory: u64,
+    /// Show neither progress nor a summary.
+    #[arg(long, short)]
+    quiet: bool,
+}
+
+/// A bar that begins anew with each step.
+pub(super) struct StepBar {
+    bar: ProgressBar,
+    step: Option<Step>,
+}
+
+impl StepBar {
+    pub(super) fn new(quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        StepBar { bar: ProgressBar::with_draw_target(None, target), step: None }
+    }
+
+    pub(super) fn show(&mut self, step: Step, done: u64, of: Option<u64>) {
+        if self.step.replace(step) != Some(step) {
+            let template = match of {
+                Some(_) => "{prefix} [{bar:20}] {human_pos} of {human_len}, {per_sec}, {eta} left",
+                None => "{prefix} {spinner} {human_pos}, {per_sec}, {elapsed}",
+            };
+            let style = ProgressStyle::with_template(template).expect("the template is well-formed");
+            self.bar.set_style(style.progress_chars("=> "));
+            self.bar.set_prefix(match step {
+                Step::Users => "reading users",
+                Step::Endorsements => "sorting endorsements",
+                Step::Records => "writing users",
+                Step::Indexes => "writing indexes",
+                Step::Check => "reading back",
+            });
+            self.bar.reset();
+        }
+        if let Some(of) = of {
+            self.bar.set_length(of);
+        }
+        self.bar.set_position(done);
+    }
+}
+
+impl Drop for StepBar {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Imports what `args` name.
+pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
+    match (&args.generate, &args.from) {
+        (Some(users), _) => from_source(args, &Population::new(args.seed, *users, args.endorsements)),
+        (None, Some(path)) => from_source(args, &Registry::new(&open(path, false)?)),
+        (None, None) => from_source(args, &Files::open(&args.files).map_err(|error| of_import(&error.into()))?),
+    }
+}
+
+fn from_source(args: &ImportArgs, source: &impl Source) -> Result<(), Failure> {
+    let options =
+        ImportOptions { layout: args.layout, enough: args.enough, memory: args.memory, ..ImportOptions::default() };
+    #[allow(clippy::disallowed_methods, reason = "how long an import takes is told beside it")]
+    let start = Instant::now();
+    let mut bar = StepBar::new(args.quiet);
+    let imported = run_import(&args.db, source, &options, &mut |step, done, of| bar.show(step, done, of));
+    drop(bar);
+    let imported = imported.map_err(|error| of_import(&error))?;
+    if args.quiet { Ok(()) } else { print(&summary(args, &imported, start.elapsed().as_secs_f64())) }
+}
+
+fn summary(args: &ImportArgs, imported: &Imported, seconds: f64) -> String {
+    let Imported { users, verified, endorsements, resumed, .. } = imported;
+    let records = users + endorsements;
+    let rate = if records == 0 { 0.0 } else { seconds * 1e6 / records as f64 };
+    let resumed =
+        if *resumed > 0 { format!("{resumed} endorsements had been sorted before.\n") } else { String::new() };
+    format!(
+        "Imported {users} users, {verified} of them verified, and {endorsements} endorsements to {} in {seconds:.1} s \
+         ({rate:.2} us a record); peak memory {:.0} MB.\n{resumed}Read back: number and checksum of every family agree.\n",
+        args.db.display(),
+        peak_memory() as f64 / 1e6
+    )
+}
