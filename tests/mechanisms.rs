@@ -147,6 +147,36 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
         ("sharding", "repair = \"7s\""),
         ("sharding", "depart = 0.5"),
         ("sharding", "depart_over = \"7s\""),
+        ("registry", "partitioning = \"country\""),
+        ("registry", "replicas = 2"),
+        ("registry", "acknowledge = \"leader\""),
+        ("registry", "read_replicas = false"),
+        ("registry", "users = 7"),
+        ("registry", "verified_at = 7"),
+        ("registry", "register = \"7s\""),
+        ("registry", "endorse = \"7s\""),
+        ("registry", "lookup = \"7s\""),
+        ("registry", "query = \"7s\""),
+        ("registry", "contested = 0.5"),
+        ("registry", "fraudulent = 0.5"),
+        ("registry", "own = 0.5"),
+        ("registry", "page = 7"),
+        ("registry", "scatter = 7"),
+        ("registry", "read_time = \"7us\""),
+        ("registry", "write_time = \"7us\""),
+        ("registry", "light_parents = 7"),
+        ("registry", "patience = \"7s\""),
+        ("registry", "attempts = 7"),
+        ("registry", "heartbeat = \"1s\""),
+        ("registry", "election = \"7s\""),
+        ("registry", "settle = \"7s\""),
+        ("registry", "alive = \"7s\""),
+        ("registry", "missing = \"77s\""),
+        ("registry", "flows_max = 7"),
+        ("registry", "queue_max = 7"),
+        ("registry", "pipeline_max = 7"),
+        ("registry", "depart = 0.5"),
+        ("registry", "depart_over = \"7s\""),
     ] {
         let changed = read(name, &format!("[approach.{name}]\n{option}"));
         assert_ne!(read(name, "").hash, changed.hash, "{name} {option}");
@@ -154,6 +184,12 @@ fn every_option_of_a_mechanism_is_part_of_what_names_the_configuration() {
     let fixed =
         |more: &str| read("sharding", &format!("[approach.sharding]\nplacement = \"fixed-shards\"\n{more}")).hash;
     assert_ne!(fixed(""), fixed("shards = 7"));
+    let ring = |more: &str| {
+        read("registry", &format!("[approach.registry]\npartitioning = \"consistent-hashing\"\n{more}")).hash
+    };
+    for option in ["shards = 7", "virtual_nodes = 7"] {
+        assert_ne!(ring(""), ring(option), "{option}");
+    }
     let with = |more: &str| read("kademlia", &format!("[approach.kademlia]\nvalues = 9\n{more}")).hash;
     for option in [
         "value_size = \"9 B\"",
@@ -214,6 +250,13 @@ fn a_list_of_options_makes_a_run_of_each() {
     assert_eq!(labels(read("mobile", "[approach.mobile]\npolicy = \"push\"")), ["mobile"]);
     let scenario = read("sharding", "[approach.sharding]\nplacement = [\"modulo\", \"region-spread\"]");
     assert_eq!(labels(scenario), ["sharding modulo", "sharding region-spread"]);
+    let scenario = read(
+        "registry",
+        "[approach.registry]\npartitioning = [\"hash\", \"country\"]\nacknowledge = [\"leader\", \"majority\"]",
+    );
+    let all =
+        ["registry hash leader", "registry hash majority", "registry country leader", "registry country majority"];
+    assert_eq!(labels(scenario), all);
 }
 
 #[test]
@@ -260,6 +303,12 @@ fn what_cannot_be_is_refused_with_what_to_write() {
         ("sharding", "replicas = 9", "write at most 8"),
         ("sharding", "value_size = \"2 kB\"", "write batch = 29 or less"),
         ("sharding", "depart = 1.5", "from 0 to 1"),
+        ("registry", "partitioning = \"hashed\"", "write \"hash\""),
+        ("registry", "replicas = 8", "write at most 7"),
+        ("registry", "read_time = [\"1us\", \"2us\"]", "write one span, or five"),
+        ("registry", "write_time = [\"5us\", \"4us\", \"6us\", \"7us\", \"8us\"]", "they do not ascend"),
+        ("registry", "election = \"3s\"", "write election = \"4000000000ns\" or more"),
+        ("registry", "users = \"1B\"\npage = 0", "write at least 1"),
     ] {
         let refusal = refusal(name, options);
         assert!(refusal.contains(expected), "{name} {options}: {refusal}");

@@ -389,14 +389,19 @@ fn tables_are_shown_as_listed_and_are_no_part_of_the_configuration() {
 
 #[test]
 fn every_scenario_of_the_package_is_valid() {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
+    let package = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut names = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        let scenario = load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
-        assert_eq!(Some(scenario.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
-        assert!(!scenario.points.is_empty() && !scenario.description.is_empty(), "{}", path.display());
-        names.push(scenario.name);
+    for (folder, prefix) in [("scenarios", ""), ("scenarios/small", "small-")] {
+        for entry in std::fs::read_dir(package.join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                continue;
+            }
+            let scenario = load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));
+            assert_eq!(scenario.name, format!("{prefix}{}", path.file_stem().unwrap().to_str().unwrap()));
+            assert!(!scenario.points.is_empty() && !scenario.description.is_empty(), "{}", path.display());
+            names.push(scenario.name);
+        }
     }
     names.sort();
     assert!(["bandwidth", "network-load", "quickstart", "tiers-1m"].iter().all(|name| names.iter().any(|n| n == name)));

@@ -263,7 +263,7 @@ mod tests {
             ("format,,1", "format,,one", 2),
             ("messages.sent,,12", "messages.sent,,twelve", 7),
             ("messages.sent,,12", "messages.sent,,inf", 7),
-            ("messages.received,0,4", "messages.received,0,4,5", 9),
+            ("messages.received,0.0,4", "messages.received,0.0,4,5", 9),
             ("messages.sent,0.1,7", "messages.sent,-1,7", 11),
         ];
         for (from, to, line) in damage {

@@ -331,7 +331,7 @@ mod tests {
     #[test]
     fn junit_has_a_case_for_each_point_and_threshold() {
         let text = junit(&[moved(), refused()]);
-        assert!(text.contains(r#"tests="5" failures="2" errors="1""#), "{text}");
+        assert!(text.contains(r#"tests="5" skipped="0" failures="2" errors="1""#), "{text}");
         assert!(text.contains(r#"name="ping, 10 nodes""#) && text.contains("messages.lost == 0"), "{text}");
     }
 

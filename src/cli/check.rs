@@ -170,10 +170,9 @@ fn check_file(file: &Path, args: &CheckArgs, allowance: &Allowance) -> Result<(S
         return Err(Refusal { exit_code: Failure::INPUT_OUTPUT, message, line: None });
     }
     let points = run(file, &scenario, &args.what)?;
-    let mut allowance = allowance.clone();
     // What is said on the command line comes after what the scenario says.
-    let said = std::mem::replace(&mut allowance.of_metrics, scenario.tolerances.clone());
-    allowance.of_metrics.extend(said);
+    let of_metrics = [&scenario.tolerances[..], &allowance.of_metrics].concat();
+    let allowance = Allowance { of_metrics, ..*allowance };
     let (failed, unknown) = failed_thresholds(&scenario.thresholds, &points);
     if let Some(threshold) = unknown.first() {
         return Err(unknown_figure(file, threshold, &points));

@@ -42,8 +42,8 @@ enum Command {
     /// Run scenarios and compare them with what was accepted before.
     ///
     /// The baseline of a scenario holds its message counts and bytes in total and over time, the digest of all that was
-    /// delivered, and the metrics that its table [tolerance] names. They must be the same, but for tolerances; with any
-    /// tolerance above zero the digest is not compared. The thresholds of the table [thresholds] must be kept. Where
+    /// delivered, and the metrics that its table `tolerance` names. They must be the same, but for tolerances; with any
+    /// tolerance above zero the digest is not compared. The thresholds of the table `thresholds` must be kept. Where
     /// results differ from the baseline, the exit code is 98; where only thresholds fail, 99; where a scenario cannot be
     /// checked, what `run` would say.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::CHECK_EXAMPLES))]
@@ -132,10 +132,13 @@ impl Failure {
     const THRESHOLD: u8 = 99;
     const INTERRUPTED: u8 = 130;
 
-    /// A failure that says `error` and its causes.
+    /// A failure that says `error` and its causes, each once.
     fn of(code: u8, error: &dyn std::error::Error) -> Self {
         let causes = std::iter::successors(error.source(), |cause| cause.source());
-        let message = causes.fold(format!("error: {error}"), |text, cause| format!("{text}: {cause}"));
+        let message = causes.fold(format!("error: {error}"), |text, cause| {
+            let cause = cause.to_string();
+            if text.contains(&cause) { text } else { format!("{text}: {cause}") }
+        });
         Failure { code, message }
     }
 }
@@ -179,12 +182,18 @@ fn exit_when_interrupted() {
 
 /// Writes to standard output; a reader that has gone away is no error.
 fn print(text: &str) -> Result<(), Failure> {
+    write_out(text.as_bytes()).map(drop)
+}
+
+/// Writes to standard output. False if nobody reads any more.
+fn write_out(bytes: &[u8]) -> Result<bool, Failure> {
     let mut out = io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(Failure {
+    match out.write_all(bytes).and_then(|()| out.flush()) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure {
             code: Failure::INPUT_OUTPUT,
             message: format!("error: cannot write to standard output: {error}"),
         }),
-        _ => Ok(()),
     }
 }

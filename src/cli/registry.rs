@@ -1,17 +1,17 @@
 //! `qnetsim registry`: a registry of users on disk, from the command line.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::{EXIT_CODES, Failure, print};
+use super::{EXIT_CODES, Failure, print, write_out};
 use crate::registry::fjall::{FjallError, FjallOptions, FjallStore, open_registry};
 use crate::registry::import::ImportError;
 use crate::registry::import::source::SourceError;
 use crate::registry::record::{Country, Digest, UserKey};
 use crate::registry::rules::Refusal;
-use crate::registry::{CacheSizes, DatabaseError, Layout, UserDatabase};
+use crate::registry::{CacheSizes, DatabaseError, UserDatabase};
+use crate::scenario;
 
 mod bench;
 mod commands;
@@ -56,7 +56,7 @@ pub(super) enum RegistryCommand {
     ///
     /// Registries are made in DIR and removed again. At each size: disk by family, memory, lookups with cache hits and
     /// misses, of absent users, on one and two threads, single and batched writes. A model of the sizes projects to 100M,
-    /// 1B and 8B users. Every figure says whether it is `measured` or `projected`. Tables go to standard output; DIR gets
+    /// 1B and 8B users; memory only if four sizes fill the caches, so from --users 1M on. Every figure says whether it is `measured` or `projected`. Tables go to standard output; DIR gets
     /// registry-bench.csv, registry-bench.json and tables.txt.
     #[command(after_help = format!("{BENCH_EXAMPLES}\n\n{EXIT_CODES}"))]
     Bench(bench::BenchArgs),
@@ -189,7 +189,7 @@ pub(super) struct ListArgs {
     #[arg(long)]
     endorsements: bool,
     /// At most so many users.
-    #[arg(long, value_name = "N", value_parser = count)]
+    #[arg(long, value_name = "N", value_parser = scenario::count)]
     limit: Option<u64>,
     /// How to write.
     #[arg(long, value_enum, default_value_t = RowFormat::Human)]
@@ -232,38 +232,10 @@ pub(super) fn run(command: &RegistryCommand) -> Result<(), Failure> {
     }
 }
 
-/// A count such as 250, 10K, 1M or 8B.
-fn count(text: &str) -> Result<u64, String> {
-    let units = [("K", 1_000), ("M", 1_000_000), ("B", 1_000_000_000)];
-    scaled(text, &units).ok_or_else(|| format!("a whole number such as 500, 10K, 1M or 8B, not {text:?}"))
-}
-
-/// Bytes, such as 512M or 2G, in powers of 1024.
-fn bytes(text: &str) -> Result<u64, String> {
-    let units = [("K", 1 << 10), ("M", 1 << 20), ("G", 1 << 30)];
-    scaled(text, &units).ok_or_else(|| format!("bytes such as 512M or 2G, not {text:?}"))
-}
-
-fn scaled(text: &str, units: &[(&str, u64)]) -> Option<u64> {
-    let unit = units.iter().find_map(|&(unit, factor)| Some((text.strip_suffix(unit)?, factor)));
-    let (digits, factor) = unit.unwrap_or((text, 1));
-    let all_digits = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    all_digits.then(|| digits.parse::<u64>().ok()?.checked_mul(factor)).flatten()
-}
-
 /// Opens the registry at `path`, which exists unless `create`.
 fn open(path: &Path, create: bool) -> Result<UserDatabase<FjallStore>, Failure> {
     let options = FjallOptions { create, ..FjallOptions::default() };
     open_registry(path, &options, CacheSizes::default()).map_err(|error| of_database(&error))
-}
-
-/// An error with its causes, each said once.
-fn said(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(format!("error: {error}"), |text, cause| {
-        let cause = cause.to_string();
-        if text.contains(&cause) { text } else { format!("{text}: {cause}") }
-    })
 }
 
 fn of_database(error: &DatabaseError<FjallError>) -> Failure {
@@ -272,11 +244,11 @@ fn of_database(error: &DatabaseError<FjallError>) -> Failure {
         DatabaseError::OtherLayout { .. } => Failure::BAD_SCENARIO,
         _ => Failure::INPUT_OUTPUT,
     };
-    Failure { code, message: said(error) }
+    Failure::of(code, error)
 }
 
 fn of_store(error: &FjallError) -> Failure {
-    Failure { code: Failure::INPUT_OUTPUT, message: said(error) }
+    Failure::of(Failure::INPUT_OUTPUT, error)
 }
 
 fn of_import(error: &ImportError) -> Failure {
@@ -289,7 +261,8 @@ fn of_import(error: &ImportError) -> Failure {
         _ => Failure::INPUT_OUTPUT,
     };
     let advice = if matches!(error, ImportError::Memory { .. }) { "; give it more with --memory" } else { "" };
-    Failure { code, message: said(error) + advice }
+    let Failure { code, message } = Failure::of(code, error);
+    Failure { code, message: message + advice }
 }
 
 /// A refusal in words that name whom it concerns.
@@ -323,38 +296,8 @@ impl Rows {
     }
 
     fn flush(&mut self) -> Result<bool, Failure> {
-        let mut out = std::io::stdout().lock();
-        let written = out.write_all(&self.buffer).and_then(|()| out.flush());
+        let is_read = write_out(&self.buffer)?;
         self.buffer.clear();
-        match written {
-            Ok(()) => Ok(true),
-            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(false),
-            Err(error) => Err(Failure {
-                code: Failure::INPUT_OUTPUT,
-                message: format!("error: cannot write to standard output: {error}"),
-            }),
-        }
-    }
-}
-
-/// The layouts by name, for clap.
-fn layout(text: &str) -> Result<Layout, String> {
-    text.parse()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn counts_and_bytes_are_read_with_their_units_and_nothing_else() {
-        assert_eq!(
-            [count("0"), count("250"), count("10K"), count("8B")],
-            [Ok(0), Ok(250), Ok(10_000), Ok(8_000_000_000)]
-        );
-        assert_eq!([bytes("1"), bytes("2G"), bytes("3M")], [Ok(1), Ok(2 << 30), Ok(3 << 20)]);
-        for text in ["", "K", "1.5M", "-1", "1k", "1 M", "99999999999999999999", "20000000000B"] {
-            assert!(count(text).is_err(), "{text}");
-        }
+        Ok(is_read)
     }
 }

@@ -30,8 +30,10 @@ pub enum Domain {
     Churn = 6,
     /// Which nodes a fault hits.
     Fault = 7,
+    /// What users do, and who they are.
+    Workload = 8,
     /// Who the users of a generated registry are.
-    Population = 8,
+    Population = 9,
 }
 
 /// The key of one domain of one run.

@@ -97,11 +97,10 @@ static METRICS: LazyLock<Vec<Metric>> = LazyLock::new(|| {
         add(format!("wire.{}", flow.name()), Unit::Bytes, Source::WireBytes(flow));
     }
     add("state".to_owned(), Unit::Bytes, Source::State);
-    for statistic in [P50, P90, P99, Statistic::Max] {
+    for statistic in [Statistic::Mean, P50, P90, P99, Statistic::Max] {
         add(format!("delay.{}", statistic.name()), Unit::Seconds, Source::Delay(statistic));
         add(format!("detection.{}", statistic.name()), Unit::Seconds, Source::Noticed(statistic));
     }
-    add("detection.mean".to_owned(), Unit::Seconds, Source::Noticed(Statistic::Mean));
     add("detection.never-noticed".to_owned(), Unit::Share, Source::NeverNoticed);
     add("detection.false-positives-per-node-hour".to_owned(), Unit::Plain, Source::Wrong);
     for node_type in NodeType::ALL {
@@ -161,10 +160,11 @@ fn delay(delays: &[Histogram<u64>], statistic: Statistic) -> Option<f64> {
     }
     let nanos = match statistic {
         _ if all.is_empty() => return None,
-        Statistic::Quantile(quantile) => all.value_at_quantile(quantile),
-        Statistic::Mean | Statistic::Max => all.max(),
+        Statistic::Mean => all.mean(),
+        Statistic::Quantile(quantile) => all.value_at_quantile(quantile) as f64,
+        Statistic::Max => all.max() as f64,
     };
-    Some(nanos as f64 / 1e9)
+    Some(nanos / 1e9)
 }
 
 /// What became of failures until somebody took the node for down.

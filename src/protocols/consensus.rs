@@ -33,6 +33,12 @@
 //! votes, while they do no worse than to crash, or to propose different blocks as a leader. Blocks are committed while a
 //! quorum is up and messages arrive in time more often than not.
 //!
+//! Simulated messages carry signatures on the wire, but no proof in memory. So the promise under faults of any kind assumes
+//! what signatures give: nobody speaks in the name of another; nobody reports a view change, or names voters, that there were
+//! not. What remains to a replica that lies is defended against: other blocks and votes for each receiver, votes for blocks
+//! that there are not, view changes that hide what was prepared, new-views on chosen reports, old certificates. Tests of
+//! this module let up to f replicas do so on a network that loses, repeats, delays and cuts.
+//!
 //! A replica handles messages one after the other; each takes as long as [`ConsensusOptions::processing`] says. Its queue
 //! holds `4 n + 64` messages and [`QUEUED_BYTES_MAX`] of payload; what finds it full is dropped. All else is bounded too:
 //! messages are taken for [`HEIGHTS_AHEAD`] heights and [`VIEWS_AHEAD`] views, four blocks of each height are kept before
@@ -503,5 +509,7 @@ impl Protocol for Consensus {
     }
 }
 
+#[cfg(test)]
+mod adversary;
 #[cfg(test)]
 mod tests;

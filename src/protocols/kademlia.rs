@@ -5,9 +5,11 @@
 //! | when | what a node does |
 //! |---|---|
 //! | it hears of any kind from another | makes it the most recently seen contact of its bucket, or adds it if there is room |
-//! | there is none, and the other asked or answered | pings the least recently seen of the bucket; if no pong comes, the other takes its place |
+//! | there is none | keeps it as a replacement, [`SPARES_MAX`] a bucket, those that were seen last; if it asked or answered, pings the least recently seen contact of the bucket |
+//! | no pong comes | removes the contact; the replacement that was seen last takes its place |
 //! | a lookup is due | asks for the nodes closest to the target, as [`lookup`] says |
-//! | a request is not answered in time | removes the contact, and asks the next |
+//! | a request is not answered in half of the time that it has | sends it again, once |
+//! | nor then | removes the contact, for which a replacement comes in, and asks the next |
 //! | it joins | looks for its own id through one node that it knows, then for a random id in every bucket farther than its closest contact |
 //! | every refresh interval | looks for a random id in every bucket in whose range it looked for nothing since the last time |
 //! | a value is to be published | looks for its key, and stores it at the k closest nodes |
@@ -16,7 +18,7 @@
 //! What differs from the paper, and why:
 //!
 //! - A ping does not make its receiver check a bucket, though it may fill one: else pings would answer pings for ever.
-//! - A contact that does not answer once is removed, without a cache of replacements; the next that is heard of comes in.
+//! - A contact that does not answer a request and its repetition is removed even if there is no replacement.
 //! - A lookup does not leave copies of a value on its way, and nodes do not pass their values on to newer ones: whoever
 //!   published a value publishes it again.
 //! - Buckets are not split further than by distance from the node itself (b = 1), and ids have 256 bits.
@@ -49,6 +51,10 @@ pub const LOOKUPS_MAX: usize = 8;
 /// Most buckets of a node that are checked at a time, each for one contact.
 pub const CHECKS_MAX: usize = 8;
 
+/// Most replacements of a bucket. They are asked for nothing, so a few are as good as many: those that were seen last are the
+/// likeliest to live.
+pub const SPARES_MAX: usize = 4;
+
 /// How large tables are, and what nodes do of their own accord.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct KademliaOptions {
@@ -56,7 +62,7 @@ pub struct KademliaOptions {
     pub k: u8,
     /// Requests of a lookup that are under way at a time: alpha.
     pub alpha: u8,
-    /// Time after which an answer is late.
+    /// Time after which an answer is late; after half of it the request is sent again.
     pub timeout: SimSpan,
     /// Time after which a bucket is looked into in which nothing was looked for; never if `None`.
     pub refresh: Option<SimSpan>,
@@ -262,7 +268,7 @@ impl KademliaMessage {
 pub enum KademliaTimer {
     /// It is the node's turn to join.
     Join,
-    /// An answer is late, if it is not there.
+    /// An answer has taken half of its time, or all of it, if it is not there.
     Answer {
         /// To which lookup.
         number: u32,
@@ -366,7 +372,7 @@ impl Protocol for Kademlia {
     fn handle_timer(&self, state: &mut KademliaState, here: Here, timer: KademliaTimer, fx: &mut impl Effects<Self>) {
         match timer {
             KademliaTimer::Join => self.join(state, here, fx),
-            KademliaTimer::Answer { number, from } => self.give_up(state, here, number, from, fx),
+            KademliaTimer::Answer { number, from } => self.miss(state, here, number, from, fx),
             KademliaTimer::Pong { number } => self.evict(state, here, number),
             KademliaTimer::Refresh => {
                 self.refresh(state, here, fx);

@@ -15,6 +15,7 @@ pub mod mobile;
 pub mod recommended;
 #[cfg(test)]
 mod recorder;
+pub mod registry;
 pub mod router;
 pub mod rumour;
 pub mod sampled;

@@ -26,6 +26,11 @@ impl<P: Protocol> Recorder<P> {
             draws: 0,
         }
     }
+
+    /// Draws other random streams than one with another number.
+    pub(super) fn with_draws(self, number: u32) -> Self {
+        Recorder { draws: number, ..self }
+    }
 }
 
 impl<P: Protocol> Effects<P> for Recorder<P> {

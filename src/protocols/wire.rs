@@ -13,7 +13,7 @@
 //! | 80 to 95 | [sharding](super::sharding::wire) | [`KINDS`](super::sharding::wire::KINDS) |
 //! | 96 to 111 | [dissemination](super::dissemination::wire) | [`KINDS`](super::dissemination::wire::KINDS) |
 //! | 112 to 127 | [ledger](super::ledger::wire) | [`KINDS`](super::ledger::wire::KINDS) |
-//! | 128 to 159 | kept for a registry of users | |
+//! | 128 to 159 | [registry](super::registry::wire) | [`KINDS`](super::registry::wire::KINDS) |
 //! | 160 to 175 | [mobile nodes](super::mobile::wire) | [`KINDS`](super::mobile::wire::KINDS) |
 //! | 176 to 255 | free | |
 //!

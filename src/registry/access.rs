@@ -225,7 +225,7 @@ impl<'a, S: Store> Access<'a, S> {
                     let group = compact::read_group(&key, &value)
                         .map_err(|problem| damaged(Family::Endorsement, &key, problem))?;
                     for member in group {
-                        found.push(self.resolve(&endorsed.user.key, &key, member)?);
+                        found.push(self.resolve(&endorsed.user.key, &key, &member)?);
                     }
                 }
             }
@@ -243,13 +243,13 @@ impl<'a, S: Store> Access<'a, S> {
         Ok(found)
     }
 
-    fn resolve(&self, endorsed: &UserKey, group: &[u8], member: GroupMember) -> Outcome<Endorsement, S> {
+    fn resolve(&self, endorsed: &UserKey, group: &[u8], member: &GroupMember) -> Outcome<Endorsement, S> {
         let endorser = match self.record(member.endorser)? {
             Some(Record::User(user)) => user.key,
             Some(Record::Deleted(key)) => key,
             None => return Err(damaged(Family::Endorsement, group, ENDORSER)),
         };
-        let GroupMember { signed_at, signature, .. } = member;
+        let GroupMember { signed_at, signature, .. } = *member;
         Ok(Endorsement { endorsed: *endorsed, endorser, signature, signed_at })
     }
 
@@ -275,13 +275,10 @@ impl<'a, S: Store> Access<'a, S> {
         let mut entries: Vec<(Family, Vec<u8>, Value)> = Vec::with_capacity(5);
         self.layout.put_user(stored, |family, key, value| entries.push((family, key, value)));
         for (family, key, value) in entries {
-            let value = match self.draft.get(family, &key)? {
-                Some(there) if family != Family::User => {
-                    let joined = self.layout.join(family, &there, &value);
-                    joined.map_err(|problem| damaged(family, &key, problem))?.unwrap_or(value)
-                }
-                _ => value,
-            };
+            let shared = self.layout == Layout::Compact && matches!(family, Family::Key | Family::GovernmentId);
+            let there = if shared { self.draft.get(family, &key)? } else { None };
+            let joined = there.map_or(Ok(None), |there| self.layout.join(family, &there, &value));
+            let value = joined.map_err(|problem| damaged(family, &key, problem))?.unwrap_or(value);
             self.draft.put(family, key, value);
         }
         Ok(())

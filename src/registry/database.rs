@@ -231,26 +231,19 @@ impl<S: Store> UserDatabase<S> {
         Ok(Arc::new(new))
     }
 
-    /// Holds the keys of `users` and their government ids, those that they have and those that they are to have.
-    fn hold_for(&self, users: &[User]) -> Outcome<Held<'_>, S> {
+    /// Holds the keys of `users` and their government ids, those that they have and those that they are to have; with what
+    /// was read under these locks.
+    fn hold_for(&self, users: &[User]) -> Outcome<(Held<'_>, Access<'_, S>), S> {
         loop {
-            let old = self.government_ids(users)?;
+            let old = government_ids(&self.access(), users)?;
             let keys = users.iter().map(|user| &user.key);
             let held = self.hold(keys, users.iter().map(|user| &user.government_id).chain(&old));
             // Another writer may have changed one before it was held.
-            if self.government_ids(users)? == old {
-                return Ok(held);
+            let access = self.access();
+            if government_ids(&access, users)? == old {
+                return Ok((held, access));
             }
         }
-    }
-
-    fn government_ids(&self, users: &[User]) -> Outcome<Vec<Digest>, S> {
-        let access = self.access();
-        let mut found = Vec::new();
-        for user in users {
-            found.extend(access.find(&user.key)?.map(|stored| stored.user.government_id));
-        }
-        Ok(found)
     }
 
     /// Stores `user`: registers the key, or replaces what is known of it. How the user stands with endorsements is the
@@ -261,8 +254,7 @@ impl<S: Store> UserDatabase<S> {
     /// If another user has the government id, or the name is too long, or the store fails.
     pub fn store_user(&self, user: &User, durability: Durability) -> Outcome<(), S> {
         let users = std::slice::from_ref(user);
-        let _held = self.hold_for(users)?;
-        let mut access = self.access();
+        let (_held, mut access) = self.hold_for(users)?;
         let stored = self.draft_user(&mut access, user)?;
         self.commit(access, durability, |caches| caches.wrote_user(stored))
     }
@@ -273,8 +265,7 @@ impl<S: Store> UserDatabase<S> {
     ///
     /// Those of [`UserDatabase::store_user`], with the place of the user whom they concern.
     pub fn store_batch(&self, users: &[User], durability: Durability) -> Result<(), BatchError<S::Error>> {
-        let _held = self.hold_for(users)?;
-        let mut access = self.access();
+        let (_held, mut access) = self.hold_for(users)?;
         let mut written = Vec::with_capacity(users.len());
         for (index, user) in users.iter().enumerate() {
             let stored = self.draft_user(&mut access, user);
@@ -292,8 +283,7 @@ impl<S: Store> UserDatabase<S> {
     pub fn index_government_id(&self, government_id: &Digest, key: &UserKey, durability: Durability) -> Outcome<(), S> {
         let Some(stored) = self.access().find(key)? else { return Err(DatabaseError::UnknownKey(*key)) };
         let wanted = [User { government_id: *government_id, ..stored.user.clone() }];
-        let _held = self.hold_for(&wanted)?;
-        let mut access = self.access();
+        let (_held, mut access) = self.hold_for(&wanted)?;
         let Some(old) = access.find(key)? else { return Err(DatabaseError::UnknownKey(*key)) };
         let now = self.draft_user(&mut access, &User { government_id: *government_id, ..old.user.clone() })?;
         self.commit(access, durability, |caches| caches.wrote_user(now))
@@ -307,8 +297,7 @@ impl<S: Store> UserDatabase<S> {
     /// If the store fails or holds a damaged record.
     pub fn delete_user(&self, key: &UserKey, durability: Durability) -> Outcome<bool, S> {
         let Some(stored) = self.access().find(key)? else { return Ok(false) };
-        let _held = self.hold_for(std::slice::from_ref(&stored.user))?;
-        let mut access = self.access();
+        let (_held, mut access) = self.hold_for(std::slice::from_ref(&stored.user))?;
         let Some(stored) = access.find(key)? else { return Ok(false) };
         access.remove(&stored)?;
         self.commit(access, durability, |caches| caches.forget_user(key))?;
@@ -321,7 +310,7 @@ impl<S: Store> UserDatabase<S> {
             Layout::Documented => documented::currency_prefix(currency),
             Layout::Compact => currency.code().to_vec(),
         };
-        self.users_in(Family::Currency, prefix, from)
+        self.users_in(Family::Currency, &prefix, from)
     }
 
     /// The users who live in `country`, one after the other, from where a cursor stands.
@@ -330,18 +319,27 @@ impl<S: Store> UserDatabase<S> {
             Layout::Documented => documented::country_prefix(country),
             Layout::Compact => country.code().to_vec(),
         };
-        self.users_in(Family::Country, prefix, from)
+        self.users_in(Family::Country, &prefix, from)
     }
 
     /// All users, one after the other, from where a cursor stands.
     pub fn users(&self, from: &Cursor) -> Users<'_, S> {
-        self.users_in(Family::User, Vec::new(), from)
+        self.users_in(Family::User, &[], from)
     }
 
-    fn users_in(&self, family: Family, prefix: Vec<u8>, from: &Cursor) -> Users<'_, S> {
-        let entries = self.store.scan(family, &prefix, &from.0);
+    fn users_in(&self, family: Family, prefix: &[u8], from: &Cursor) -> Users<'_, S> {
+        let entries = self.store.scan(family, prefix, &from.0);
         Users { access: self.access(), entries, family, prefix_len: prefix.len(), cursor: from.clone() }
     }
+}
+
+/// The government ids that those of `users` have who are registered.
+fn government_ids<S: Store>(access: &Access<'_, S>, users: &[User]) -> Outcome<Vec<Digest>, S> {
+    let mut found = Vec::new();
+    for user in users {
+        found.extend(access.find(&user.key)?.map(|stored| stored.user.government_id));
+    }
+    Ok(found)
 }
 
 fn check_name<E: std::error::Error>(user: &User) -> Result<(), DatabaseError<E>> {

@@ -1,5 +1,6 @@
 //! Changes under way: read over the store, written all at once.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use super::store::{Batch, Family, Store, Value};
@@ -8,6 +9,8 @@ use super::store::{Batch, Family, Store, Value};
 pub(super) struct Draft<'a, S> {
     store: &'a S,
     changes: [BTreeMap<Vec<u8>, Option<Value>>; Family::ALL.len()],
+    /// What was read of the indexes by hash, which one write asks for several times: only the first time below.
+    read: RefCell<[BTreeMap<Vec<u8>, Option<Value>>; 2]>,
     /// What becomes of the counters.
     pub(super) delta: Delta,
 }
@@ -30,14 +33,24 @@ impl Delta {
 
 impl<'a, S: Store> Draft<'a, S> {
     pub(super) fn new(store: &'a S) -> Self {
-        Draft { store, changes: Default::default(), delta: Delta::default() }
+        Draft { store, changes: Default::default(), read: RefCell::default(), delta: Delta::default() }
     }
 
     pub(super) fn get(&self, family: Family, key: &[u8]) -> Result<Option<Value>, S::Error> {
-        match self.changes[family as usize].get(key) {
-            Some(change) => Ok(change.clone()),
-            None => self.store.get(family, key),
+        if let Some(change) = self.changes[family as usize].get(key) {
+            return Ok(change.clone());
         }
+        let index = match family {
+            Family::Key => 0,
+            Family::GovernmentId => 1,
+            _ => return self.store.get(family, key),
+        };
+        if let Some(value) = self.read.borrow()[index].get(key) {
+            return Ok(value.clone());
+        }
+        let value = self.store.get(family, key)?;
+        self.read.borrow_mut()[index].insert(key.to_vec(), value.clone());
+        Ok(value)
     }
 
     /// Whether nothing is changed.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use fjall::config::{
     BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, RestartIntervalPolicy,
@@ -69,7 +70,7 @@ pub enum FjallError {
     #[error("the disk of {path} is full; what was not acknowledged is not kept", path = .0.display())]
     DiskFull(PathBuf, #[source] io::Error),
     /// An earlier write failed, so that nothing more is written.
-    #[error("an earlier write to {path} failed; open it again when the cause is gone", path = .0.display())]
+    #[error("an earlier write to {path} failed (a full disk, for one); open it again when the cause is gone", path = .0.display())]
     Poisoned(PathBuf),
     /// The file system refused something.
     #[error("cannot read or write {path}", path = .0.display())]
@@ -89,6 +90,10 @@ pub struct FjallStore {
 /// What fjall calls the file that says which of its formats a folder has, and the highest that is known.
 const MARKER: &str = "version";
 const ENGINE_FORMAT: u8 = 3;
+
+/// Full memtables of a family at which writers are held back: with one that is being filled meanwhile and one that the next
+/// write fills, still one fewer than the engine's own limit.
+const SEALED_MAX: usize = 2;
 
 /// The least that all journals together may grow to before tables are written, in bytes.
 const JOURNAL: u64 = 64 << 20;
@@ -300,6 +305,16 @@ impl FjallStore {
         Ok(())
     }
 
+    /// Holds a writer back while full memtables wait to become tables. The engine does so, too, but from a fourth one on and
+    /// without end: if a table could not be written, because the disk is full, it would wait for ever.
+    fn wait_for_tables(&self) -> Result<(), FjallError> {
+        while self.keyspaces.iter().any(|keyspace| keyspace.sealed_memtable_count() >= SEALED_MAX) {
+            self.database.persist(PersistMode::Buffer).map_err(|error| explain(&self.path, error))?;
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     fn keyspace(&self, family: Family) -> &Keyspace {
         &self.keyspaces[family as usize]
     }
@@ -328,6 +343,7 @@ impl Store for FjallStore {
     }
 
     fn commit(&self, batch: Batch) -> Result<(), FjallError> {
+        self.wait_for_tables()?;
         let mut changes = self.database.batch();
         for (family, key, value) in batch.changes {
             match value {

@@ -291,7 +291,7 @@ fn read_users<S: Source>(
     let same_ids = index::sort(&mut government_ids, PROBLEMS_MAX + 1);
     drop(government_ids);
     if !(same_keys.is_empty() && same_ids.is_empty()) {
-        tell_same(source, same_keys, same_ids)?.refuse()?;
+        tell_same(source, &same_keys, &same_ids)?.refuse()?;
     }
     Ok((Index::new(keys), users))
 }
@@ -299,10 +299,10 @@ fn read_users<S: Source>(
 /// Finds where users stand that share a key or a government id, by reading again.
 fn tell_same<S: Source>(
     source: &S,
-    same_keys: Vec<(u64, u64)>,
-    same_ids: Vec<(u64, u64)>,
+    same_keys: &[(u64, u64)],
+    same_ids: &[(u64, u64)],
 ) -> Result<Problems, ImportError> {
-    let pairs = || same_keys.iter().chain(&same_ids);
+    let pairs = || same_keys.iter().chain(same_ids);
     let mut wanted: Vec<u64> = pairs().flat_map(|&(first, second)| [first, second]).collect();
     wanted.sort_unstable();
     wanted.dedup();
@@ -317,7 +317,7 @@ fn tell_same<S: Source>(
     }
     let get = |number: u64| wanted.binary_search(&number).ok().and_then(|index| found.get(index));
     let mut told: Vec<(Place, String)> = Vec::new();
-    for (pairs, of_keys) in [(&same_keys, true), (&same_ids, false)] {
+    for (pairs, of_keys) in [(same_keys, true), (same_ids, false)] {
         for &(first, second) in pairs {
             let (Some((first, one)), Some((second, other))) = (get(first), get(second)) else { continue };
             let first = source.describe(*first);

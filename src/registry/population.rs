@@ -11,7 +11,8 @@ use crate::contract::{Domain, RandomKey, Stream};
 
 mod tables;
 
-use tables::{COUNTRIES, FAMILY_NAMES, GIVEN_NAMES};
+pub use tables::COUNTRIES;
+use tables::{FAMILY_NAMES, GIVEN_NAMES};
 
 /// Endorsements that each user has, unless a population is told otherwise.
 pub const ENDORSEMENTS_PER_USER: u32 = 5;
@@ -62,7 +63,7 @@ impl Population {
             key: RandomKey::new(seed, Domain::Population),
             users,
             endorsements: endorsements.min(others).min(ENDORSEMENTS_MAX),
-            countries: sums(COUNTRIES.iter().map(|&(_, _, people)| people)),
+            countries: sums(COUNTRIES.iter().map(|&(_, _, people)| people.into())),
             given_names: by_rank(GIVEN_NAMES),
             family_names: by_rank(FAMILY_NAMES),
         }

@@ -442,8 +442,8 @@ impl<'a, S: Store, P: FnMut(Family)> Check<'a, S, P> {
                 })?,
                 Err(problem) => Err(problem),
             },
-            Family::Currency => self.check_indexed(family, key, "currency:XXX:".len())?,
-            Family::Country => self.check_indexed(family, key, "country:XX:".len())?,
+            Family::Currency => self.check_indexed(family, key, documented::CURRENCY_PREFIX_LEN)?,
+            Family::Country => self.check_indexed(family, key, documented::COUNTRY_PREFIX_LEN)?,
             Family::Endorsement => self.check_documented_endorsement(key, value)?,
             Family::Key | Family::Meta => Ok(()),
         };

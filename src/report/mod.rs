@@ -35,11 +35,13 @@ pub use latency::latency_csv;
 pub use links::links_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
+pub(crate) use number::{count, metric, plain};
 pub use population::{population_csv, population_table};
 pub use summary::{
     Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, SUMMARY_FORMAT, StageTotals,
     Summary, SummaryPoint, TypeCounts, summary_json,
 };
+pub(crate) use table::table_with;
 pub use write::{WriteError, check_writable, write_results};
 
 /// All that a report says about one run of a scenario.

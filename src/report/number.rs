@@ -43,7 +43,7 @@ const COUNT_UNITS: [&str; 7] = ["", "K", "M", "B", "T", "P", "E"];
 const METRIC_UNITS: [&str; 7] = ["", "K", "M", "G", "T", "P", "E"];
 
 /// A count for people, in three significant digits: `0.0333`, `8.00`, `33.3K`, `10.0B`, `1.00T`.
-pub(super) fn count(value: f64) -> String {
+pub(crate) fn count(value: f64) -> String {
     three_digits(value, &COUNT_UNITS)
 }
 
@@ -57,13 +57,13 @@ pub(super) fn power_of_ten(power: i32) -> String {
 }
 
 /// Bits or bytes for people, in three significant digits and decimal units: `341`, `1.20K`, `30.0T`.
-pub(super) fn metric(value: f64) -> String {
+pub(crate) fn metric(value: f64) -> String {
     three_digits(value, &METRIC_UNITS)
 }
 
 /// A number for people, in three significant digits, with neither unit nor exponent: `0.000307`, `1.20`, `100`, `12300`.
 /// What is below a millionth is only said to be that: `<0.000001`.
-pub(super) fn plain(value: f64) -> String {
+pub(crate) fn plain(value: f64) -> String {
     if value > 0.0 && value < 1e-6 {
         return "<0.000001".to_owned();
     }

@@ -16,7 +16,7 @@ pub(super) fn table(header: &[&str], texts: &[usize], rows: impl IntoIterator<It
 }
 
 /// As [`table`], with columns of text up to `text_width` characters wide.
-pub(super) fn table_with(
+pub(crate) fn table_with(
     header: &[&str],
     texts: &[usize],
     text_width: u16,

@@ -40,12 +40,13 @@ use crate::protocols::swim::SwimTiming;
 
 pub use approaches::{
     ConsensusSpec, DiscoverySpec, DisseminationSpec, KademliaSpec, LedgerSpec, Mechanism, MobileSpec, RecommendedSpec,
-    RoutingSpec, ShardingSpec,
+    RegistrySpec, RoutingSpec, ShardingSpec,
 };
 pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
+pub use quantity::{count, size};
 pub use thresholds::share;
 
 use files::Files;

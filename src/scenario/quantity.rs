@@ -1,5 +1,7 @@
 //! Numbers with units as people write them: `"30s"`, `"10K"`, `"1.5 kB"`. Exact: no float is involved.
 
+use std::fmt;
+
 use crate::contract::SimSpan;
 
 /// Why a text is not a quantity: what was expected, and what to write instead.
@@ -83,6 +85,28 @@ pub(super) const BITRATE: Quantity = Quantity {
     smallest: "bits per second",
     bare: false,
 };
+
+/// A count as people write it, such as `10K` or `1_000`.
+///
+/// # Errors
+/// What is wrong with `text`, and what to write.
+pub fn count(text: &str) -> Result<u64, String> {
+    COUNT.parse(text).map_err(|fault| fault.to_string())
+}
+
+/// A size as people write it, such as `64 KiB` or `1GB`, in bytes.
+///
+/// # Errors
+/// What is wrong with `text`, and what to write.
+pub fn size(text: &str) -> Result<u64, String> {
+    SIZE.parse(text).map_err(|fault| fault.to_string())
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.title, self.label)
+    }
+}
 
 impl Quantity {
     /// Reads `text`, in the smallest unit.

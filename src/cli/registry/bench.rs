@@ -6,9 +6,10 @@ use std::process::Command;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::{count, print};
+use super::print;
 use crate::cli::Failure;
 use crate::report::{check_writable, write_results};
+use crate::scenario;
 
 mod point;
 mod project;
@@ -19,7 +20,7 @@ mod writes;
 pub(in crate::cli) struct BenchArgs {
     /// Sizes to measure, parted by commas. The largest is measured at an eighth, a quarter and a half as well, but not
     /// above 1M, so that a model can be fitted.
-    #[arg(long, value_name = "SIZES", value_parser = count, value_delimiter = ',', default_value = "1M")]
+    #[arg(long, value_name = "SIZES", value_parser = scenario::count, value_delimiter = ',', default_value = "1M")]
     users: Vec<u64>,
     /// Folder for the registries, which are removed again, and for the results.
     #[arg(long, value_name = "DIR", default_value = "registry-bench")]
@@ -95,9 +96,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     for &users in &sizes {
         figures.extend(child(args, users, "compact")?);
     }
+    let compared = sizes.iter().copied().filter(|&users| users <= VARIANT_USERS).max().unwrap_or(sizes[0]);
     for variant in VARIANTS {
-        figures.extend(child(args, sizes[0].max(VARIANT_USERS).min(sizes[sizes.len() - 1]), variant)?);
+        figures.extend(child(args, compared, variant)?);
     }
+    figures.extend(project::compression(&figures));
     figures.extend(project::project(&figures, &sizes));
     let tables = project::tables(&figures, &sizes);
     let files = [

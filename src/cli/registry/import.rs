@@ -6,7 +6,7 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{bytes, count, layout, of_import, open, print};
+use super::{of_import, open, print};
 use crate::cli::Failure;
 use crate::metrics::peak_memory;
 use crate::registry::Layout;
@@ -15,6 +15,7 @@ use crate::registry::import::source::Source;
 use crate::registry::import::{ImportOptions, Imported, Step, import as run_import};
 use crate::registry::migrate::Registry;
 use crate::registry::population::{ENDORSEMENTS_PER_USER, Population};
+use crate::scenario;
 
 /// Arguments of `qnetsim registry import`.
 #[derive(Debug, Args)]
@@ -26,7 +27,7 @@ pub(in crate::cli) struct ImportArgs {
     #[arg(value_name = "FILE", required_unless_present_any = ["generate", "from"])]
     files: Vec<PathBuf>,
     /// Generate so many users instead, e.g. 1M.
-    #[arg(long, value_name = "USERS", value_parser = count, conflicts_with_all = ["files", "from"])]
+    #[arg(long, value_name = "USERS", value_parser = scenario::count, conflicts_with_all = ["files", "from"])]
     generate: Option<u64>,
     /// Seed of the generated users.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -38,13 +39,13 @@ pub(in crate::cli) struct ImportArgs {
     #[arg(long, value_name = "PATH", conflicts_with = "files")]
     from: Option<PathBuf>,
     /// Layout of the registry: compact, or documented.
-    #[arg(long, value_parser = layout, default_value = "compact")]
+    #[arg(long, default_value = "compact")]
     layout: Layout,
     /// Endorsements that make a user verified.
     #[arg(long, value_name = "N", default_value_t = crate::registry::record::ENDORSEMENTS_TO_VERIFY)]
     enough: u32,
-    /// Memory for hashes and sorting.
-    #[arg(long, value_name = "BYTES", value_parser = bytes, default_value = "1G")]
+    /// Memory for hashes and sorting, such as 512MiB or 2GB.
+    #[arg(long, value_name = "BYTES", value_parser = scenario::size, default_value = "1GiB")]
     memory: u64,
     /// Show neither progress nor a summary.
     #[arg(long, short)]

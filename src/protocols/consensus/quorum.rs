@@ -3,10 +3,6 @@
 /// Most replicas.
 pub const REPLICAS_MAX: u32 = 1_024;
 
-/// Most digests that votes of one phase of one view are counted for. A leader that sends different blocks makes as many
-/// digests as it likes; no more than one of them can get a quorum, and votes for those beyond are refused.
-pub(super) const DIGESTS_MAX: usize = 8;
-
 const WORDS: usize = REPLICAS_MAX as usize / 64;
 
 /// How many of `replicas` may fail in any way, f: fewer than a third of them.
@@ -86,11 +82,10 @@ pub(super) enum Vote {
     Counted(u32),
     /// The replica has voted before.
     Again,
-    /// There are votes for too many digests.
-    Refused,
 }
 
-/// The votes of one phase of one view, by digest. The first vote of a replica counts, and no other.
+/// The votes of one phase of one view, by digest. The first vote of a replica counts, and no other; so there are no more
+/// digests than replicas, and nobody takes the place of another's vote.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     voted: ReplicaSet,
@@ -107,17 +102,13 @@ struct Votes {
 impl Tally {
     /// Counts the vote of `voter` for `digest`.
     pub(super) fn add(&mut self, voter: u32, digest: u64) -> Vote {
-        let place = match self.votes.iter().position(|votes| votes.digest == digest) {
-            Some(place) => place,
-            None if self.votes.len() == DIGESTS_MAX => return Vote::Refused,
-            None => {
-                self.votes.push(Votes { digest, count: 0, voters: ReplicaSet::default() });
-                self.votes.len() - 1
-            }
-        };
         if !self.voted.insert(voter) {
             return Vote::Again;
         }
+        let place = self.votes.iter().position(|votes| votes.digest == digest).unwrap_or_else(|| {
+            self.votes.push(Votes { digest, count: 0, voters: ReplicaSet::default() });
+            self.votes.len() - 1
+        });
         let votes = &mut self.votes[place];
         votes.voters.insert(voter);
         votes.count += 1;
@@ -165,11 +156,14 @@ mod tests {
         assert_eq!(tally.add(3, 8), Vote::Again);
         assert_eq!(tally.add(1_023, 7), Vote::Counted(2));
         assert_eq!((tally.count(7), tally.count(8), tally.voters(7).len()), (2, 0, 2));
-        for digest in 9..9 + DIGESTS_MAX as u64 - 2 {
-            assert_eq!(tally.add(digest as u32, digest), Vote::Counted(1));
+        for digest in 9..1_000 {
+            assert_eq!(tally.add(3, digest), Vote::Again);
         }
-        assert_eq!(tally.add(99, 99), Vote::Refused);
-        assert_eq!(tally.add(99, 7), Vote::Counted(3), "a vote that was refused is not one");
+        assert_eq!(tally.votes.len(), 1, "votes that do not count take no place");
+        for voter in 4..40 {
+            assert_eq!(tally.add(voter, 100 + u64::from(voter)), Vote::Counted(1));
+        }
+        assert_eq!(tally.add(99, 7), Vote::Counted(3), "however many digests others vote for");
     }
 
     proptest! {

@@ -214,7 +214,6 @@ impl Consensus {
         let tally = if is_commit { &mut round.commits } else { &mut round.prepares };
         match tally.add(from, message.digest) {
             Vote::Again => Err(Refusal::Late),
-            Vote::Refused => Err(Refusal::Rejected),
             Vote::Counted(count) if count != quorum => Ok(()),
             Vote::Counted(_) => {
                 if is_commit && instance.decided.is_none() {

@@ -273,7 +273,7 @@ impl Consensus {
 /// In Pbft a view has one prepared block at most. In the linear pattern a leader that proposed two blocks in a view may
 /// have got votes for both; then more than f of any quorum report the one that was committed, if one was, and at most f
 /// the other.
-fn choose(reports: &[Report]) -> Option<(u16, u64)> {
+pub(super) fn choose(reports: &[Report]) -> Option<(u16, u64)> {
     let highest = reports.iter().map(|report| report.prepared).max().filter(|&prepared| prepared > 0)?;
     let mut digests: Vec<u64> =
         reports.iter().filter(|report| report.prepared == highest).map(|report| report.digest).collect();

@@ -11,6 +11,7 @@
 //! | it has more than `high` | prunes random ones, until it has `degree` |
 //! | messages came in the last `gossip` heartbeats | announces them to `lazy` random contacts that it has no link to |
 //! | it is grafted | takes the link, unless it has `high` already or one of the two pruned the other lately: then it prunes |
+//! | it is a super or a full node | does so with `super_factor` or `full_factor` times as many links, up to its contacts less one |
 //! | it is pruned | drops the link, and grafts that node no more for `backoff` heartbeats |
 //! | it first gets a message | sends it along all links, but not back |
 //! | a message is announced that it has not | asks for it |
@@ -26,7 +27,7 @@
 //!   part in, one topic.
 
 use super::{Dissemination, DisseminationMessage, DisseminationState, DisseminationTimer, Ids};
-use crate::contract::{CoarseTime, Column, Domain, Effects, Here, NodeId, Nodes, RandomKey, SimSpan, Stream};
+use crate::contract::{CoarseTime, Column, Domain, Effects, Here, NodeId, NodeType, Nodes, RandomKey, SimSpan, Stream};
 use crate::topologies::Tier;
 
 /// Most contacts of a node.
@@ -58,6 +59,18 @@ pub struct MeshOptions {
     pub backoff: u8,
     /// Heartbeats after which links are renewed; at most 42.
     pub renew: u8,
+    /// How many times as many links super nodes have as light and mobile ones, as far as they have contacts; at least 1.
+    pub super_factor: u8,
+    /// The same of full nodes.
+    pub full_factor: u8,
+}
+
+/// How many links a node wants, with how few it looks for more, and how many it has at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Limits {
+    degree: u32,
+    low: u32,
+    high: u32,
 }
 
 impl MeshOptions {
@@ -74,6 +87,8 @@ impl MeshOptions {
         history: 6,
         backoff: 86,
         renew: 15,
+        super_factor: 1,
+        full_factor: 1,
     };
 
     pub(super) fn check(&self) {
@@ -83,6 +98,18 @@ impl MeshOptions {
         assert!(heartbeat > SimSpan::ZERO, "a heartbeat takes time");
         assert!(backoff <= HEARTBEATS_MAX, "a backoff of {backoff} heartbeats");
         assert!((1..=HEARTBEATS_MAX / 3).contains(&renew), "renewed every {renew} heartbeats");
+        assert!(self.super_factor > 0 && self.full_factor > 0, "every node has links");
+    }
+
+    /// The links of a node of `node_type`. A contact is left over, so that one can always make place.
+    fn limits(&self, node_type: NodeType) -> Limits {
+        let factor = match node_type {
+            NodeType::SuperNode => self.super_factor,
+            NodeType::FullNode => self.full_factor,
+            NodeType::LightNode | NodeType::MobileNode => 1,
+        };
+        let links = |count: u8| (u32::from(count) * u32::from(factor)).min(u32::from(self.contacts) - 1);
+        Limits { degree: links(self.degree), low: links(self.low), high: links(self.high) }
     }
 
     /// How long a message is sent to who asks for it.
@@ -272,16 +299,17 @@ impl Dissemination {
         let links = state.contacts.links(node);
         let degree = links.count_ones();
         let row = state.contacts.range(node);
-        if degree < u32::from(mesh.low) {
+        let limits = mesh.limits(here.node_type);
+        if degree < limits.low {
             let free = state.contacts.places(node, |standing| standing == 0);
-            let grafted = draw(free, u32::from(mesh.degree) - degree, &mut random);
+            let grafted = draw(free, limits.degree - degree, &mut random);
             bits(grafted).for_each(|place| state.contacts.standings[row.start + place] = LINKED);
             self.send_to_places(state, here, grafted, DisseminationMessage::Graft, fx);
-            if degree + grafted.count_ones() < u32::from(mesh.low) {
+            if degree + grafted.count_ones() < limits.low {
                 self.discover(state, here, &mut random, fx);
             }
-        } else if degree > u32::from(mesh.high) {
-            let pruned = draw(links, degree - u32::from(mesh.degree), &mut random);
+        } else if degree > limits.high {
+            let pruned = draw(links, degree - limits.degree, &mut random);
             bits(pruned).for_each(|place| state.contacts.standings[row.start + place] = mesh.backoff);
             self.send_to_places(state, here, pruned, DisseminationMessage::Prune, fx);
         }
@@ -379,7 +407,7 @@ impl Dissemination {
         let known = contacts.place_of(node, from);
         let standing = known.map_or(0, |place| contacts.standings[start + place]);
         let is_linked = standing & LINKED != 0;
-        if !is_linked && (standing > 0 || contacts.degree(node) >= u32::from(mesh.high)) {
+        if !is_linked && (standing > 0 || contacts.degree(node) >= mesh.limits(here.node_type).high) {
             self.send(state, from, DisseminationMessage::Prune, fx);
             return;
         }

@@ -421,6 +421,25 @@ fn first_contacts_know_each_other_and_are_the_same_for_every_layout() {
 }
 
 #[test]
+fn nodes_of_a_type_may_have_several_times_as_many_links() {
+    let grafts = |full_factor| {
+        let mut group = Group::of(Spread::Mesh(MeshOptions { full_factor, super_factor: 3, ..MESH }));
+        let of_node = |id| {
+            group.act(id, |protocol, state, here, fx| {
+                protocol.handle_timer(state, here, DisseminationTimer::Heartbeat, fx);
+            })
+        };
+        (0..MEMBERS).map(of_node).map(|fx| fx.sent.len()).collect::<Vec<_>>()
+    };
+    assert!(grafts(1).iter().all(|&links| links == 4));
+    let twice = grafts(2);
+    assert!(twice.iter().all(|&links| links <= 8) && twice.iter().filter(|&&links| links == 8).count() > 60);
+    let all = grafts(8);
+    assert!(all.iter().all(|&links| links <= 11), "of twelve contacts one is left");
+    assert!(all.iter().sum::<usize>() > twice.iter().sum::<usize>());
+}
+
+#[test]
 #[should_panic(expected = "6 contacts for 6 links")]
 fn a_mesh_that_cannot_be_is_refused() {
     Group::of(Spread::Mesh(MeshOptions { contacts: 6, ..MESH }));

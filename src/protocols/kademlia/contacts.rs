@@ -3,7 +3,6 @@
 use super::lookup::Purpose;
 use super::state::{Check, KademliaState, give_back};
 use super::table::bucket_of;
-use super::values::Values;
 use super::wire::{self, KademliaWireError};
 use super::{CHECKS_MAX, Kademlia, KademliaMessage, KademliaRouting, KademliaTimer};
 use crate::contract::{Effects, Here, Key256, NodeId};
@@ -40,7 +39,7 @@ impl Kademlia {
             KademliaMessage::FindValue { number } => {
                 let key = wire::decode_key(payload)?;
                 self.see_or_check(state, here, from, fx);
-                let values = state.nodes[here.index].values.as_ref();
+                let values = state.nodes[here.index].values();
                 match values.and_then(|values| values.get(key)) {
                     Some(value) => fx.send_payload(from, KademliaMessage::Value { number }, value),
                     None => self.tell_closest(state, here, from, number, key, fx),
@@ -78,7 +77,8 @@ impl Kademlia {
         Self::bytes_of_value(key, self.options.values.map_or(0, |values| values.len))
     }
 
-    /// Takes in that `from` lives. Returns false if it is no contact because its bucket is full.
+    /// Takes in that `from` lives. Returns false if it is no contact because its bucket is full; then it is kept as a
+    /// replacement.
     pub(super) fn see(&self, state: &mut KademliaState, here: Here, from: NodeId) -> bool {
         if from >= self.nodes() {
             // It only asks, and is no node of the network.
@@ -91,7 +91,11 @@ impl Kademlia {
             node.checks.retain(|check| check.contact != from);
             give_back(&mut node.checks);
         }
-        node.table.touch(bucket, from) || node.table.insert(bucket, from, self.k())
+        let is_contact = node.table.touch(bucket, from) || node.table.insert(bucket, from, self.k());
+        if !is_contact {
+            node.keep_spare(bucket, from);
+        }
+        is_contact
     }
 
     /// Takes in that `from` lives. If its bucket is full, pings the contact in it that was not seen for longest, unless
@@ -109,29 +113,34 @@ impl Kademlia {
         }
         let Some(&contact) = node.table.bucket(bucket).first() else { return };
         let number = node.next_number();
-        node.checks.push(Check { number, contact, other: from });
+        node.checks.push(Check { number, contact });
         state.figures.checks += 1;
         fx.send(contact, KademliaMessage::Ping { number });
         fx.wake_after(self.options.timeout, KademliaTimer::Pong { number });
     }
 
-    /// No pong came in time to ping `number`, if it is still waited for: another takes the contact's place.
+    /// No pong came in time to ping `number`, if it is still waited for: a replacement takes the contact's place.
     pub(super) fn evict(&self, state: &mut KademliaState, here: Here, number: u32) {
         let node = &mut state.nodes[here.index];
         let Some(place) = node.checks.iter().position(|check| check.number == number) else { return };
-        let Check { contact, other, .. } = node.checks.swap_remove(place);
+        let Check { contact, .. } = node.checks.swap_remove(place);
         give_back(&mut node.checks);
-        let bucket = bucket_of(self.keys.head(here.id), self.keys.head(contact));
-        state.figures.evicted += u64::from(node.table.remove(bucket, contact));
-        if !node.table.touch(bucket, other) {
-            node.table.insert(bucket, other, self.k());
-        }
+        let is_gone = self.replace(state, here, contact);
+        state.figures.evicted += u64::from(is_gone);
     }
 
-    /// Removes a contact that does not answer.
+    /// Removes a contact that does not answer a request.
     pub(super) fn drop_contact(&self, state: &mut KademliaState, here: Here, contact: NodeId) {
+        let is_gone = self.replace(state, here, contact);
+        state.figures.failed += u64::from(is_gone);
+    }
+
+    /// Replaces `contact`, or removes it if there is no replacement; returns whether it was one.
+    fn replace(&self, state: &mut KademliaState, here: Here, contact: NodeId) -> bool {
         let bucket = bucket_of(self.keys.head(here.id), self.keys.head(contact));
-        state.figures.failed += u64::from(state.nodes[here.index].table.remove(bucket, contact));
+        let (is_gone, is_replaced) = state.nodes[here.index].replace(bucket, contact, self.k());
+        state.figures.replaced += u64::from(is_replaced);
+        is_gone
     }
 
     /// Sends the contacts that are closest to `key` to `asker`.
@@ -155,8 +164,8 @@ impl Kademlia {
     /// Keeps a value, if there is room.
     pub(super) fn keep(&self, state: &mut KademliaState, here: Here, key: &Key256, value: &[u8]) -> bool {
         let most = self.options.values.map_or(0, |values| usize::from(values.kept_max));
-        let values = &mut state.nodes[here.index].values;
-        let kept = most > 0 && values.get_or_insert_with(Box::<Values>::default).store(key, value, most);
+        let own = &mut state.nodes[here.index].kept;
+        let kept = most > 0 && own.get_or_insert_default().values.store(key, value, most);
         state.figures.stored += u64::from(kept);
         state.figures.refused += u64::from(!kept);
         kept

@@ -12,7 +12,7 @@
 //! On the wire, an attach and its confirmation are 38 bytes: the head of [`wire`] with the kinds 9 and 10.
 
 use super::keys::id_of;
-use super::lookup::{Lookup, Purpose};
+use super::lookup::{Late, Lookup, Purpose};
 use super::steps::random_key;
 use super::wire::{self, HEAD_LEN};
 use super::{Bootstrap, Kademlia, KademliaMessage, KademliaOptions, KademliaState, KademliaTimer};
@@ -209,18 +209,23 @@ impl Discovery {
 
     /// Asks whoever is to be asked next, or ends the lookup.
     fn go_on(&self, state: &mut DiscoveryState, here: Here, fx: &mut impl Effects<Self>) {
-        let KademliaOptions { alpha, timeout, .. } = self.kademlia.options;
+        let KademliaOptions { alpha, .. } = self.kademlia.options;
         let k = self.kademlia.k();
         let client = state.client(here);
         let Some(lookup) = &mut client.lookup else { return };
         while let Some(to) = lookup.next(k, usize::from(alpha)) {
-            let number = lookup.number;
-            fx.send_payload(to, DiscoveryMessage::Kademlia(KademliaMessage::FindNode { number }), &lookup.target);
-            fx.wake_after(timeout, DiscoveryTimer::Answer { number, from: to });
+            self.ask(lookup, to, fx);
         }
         if lookup.is_done(k) {
             self.attach(state, here, fx);
         }
+    }
+
+    /// Asks `to` for the first or the second time.
+    fn ask(&self, lookup: &Lookup, to: NodeId, fx: &mut impl Effects<Self>) {
+        let number = lookup.number;
+        fx.send_payload(to, DiscoveryMessage::Kademlia(KademliaMessage::FindNode { number }), &lookup.target);
+        fx.wake_after(self.kademlia.patience(), DiscoveryTimer::Answer { number, from: to });
     }
 
     /// Asks the closest of those who answered to be parents, as many as are missing.
@@ -418,8 +423,11 @@ impl Protocol for Discovery {
             DiscoveryTimer::Look => self.look(state, here, fx),
             DiscoveryTimer::Answer { number, from } => {
                 let lookup = state.client(here).lookup.as_mut().filter(|lookup| lookup.number == number);
-                if lookup.is_some_and(|lookup| lookup.fail(self.kademlia.keys(), from)) {
-                    self.go_on(state, here, fx);
+                let Some(lookup) = lookup else { return };
+                match lookup.miss(self.kademlia.keys(), from) {
+                    Late::No => {}
+                    Late::AskAgain => self.ask(lookup, from, fx),
+                    Late::GivenUp => self.go_on(state, here, fx),
                 }
             }
             DiscoveryTimer::Confirm { number } => {

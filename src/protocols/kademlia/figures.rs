@@ -10,12 +10,12 @@ pub struct LookupFigures {
     pub finished: u64,
     /// Of these, those that found what they were for: the value, or anybody who answered.
     pub found: u64,
-    /// Requests that were not answered in time, as long as the lookup was under way.
+    /// Nodes that answered neither a request nor its repetition in time, as long as the lookup was under way.
     pub timeouts: u64,
     /// Steps to the closest node that answered, or to whoever had the value: how many nodes told of each other on the
     /// way to it. A contact of the node itself is one hop away, the node itself none. Of those that found anything.
     pub hops: Counts<32>,
-    /// Requests of a lookup.
+    /// Requests of a lookup, repetitions included.
     pub requests: Counts<256>,
     /// From the first request to the last answer, of those that found anything.
     pub latency: Spans,
@@ -60,9 +60,9 @@ pub struct LookupRecord {
     pub found: bool,
     /// Steps to the closest node.
     pub hops: u8,
-    /// Requests that were sent.
+    /// Requests that were sent, repetitions included.
     pub requests: u16,
-    /// Requests that were not answered in time.
+    /// Nodes that answered neither a request nor its repetition in time.
     pub timeouts: u16,
     /// How long it took.
     pub latency: SimSpan,
@@ -74,7 +74,7 @@ pub struct KademliaFigures {
     lookups: [LookupFigures; Purpose::COUNT],
     /// Messages that could not be understood; they were ignored as a whole.
     pub rejected: u64,
-    /// Answers that nobody waited for, the late included.
+    /// Answers that nobody waited for: late ones, and second ones to requests that were repeated too soon, included.
     pub unasked: u64,
     /// Lookups that were due, but the node had not joined yet or had too many under way.
     pub skipped: u64,
@@ -82,10 +82,14 @@ pub struct KademliaFigures {
     pub aborted: u64,
     /// Full buckets whose least recently seen contact was pinged because there was another.
     pub checks: u64,
-    /// Contacts that did not answer such a ping, and were replaced.
+    /// Contacts that did not answer such a ping, and were removed.
     pub evicted: u64,
-    /// Contacts that did not answer a request, and were removed.
+    /// Contacts that did not answer a request and its repetition, and were removed.
     pub failed: u64,
+    /// Of contacts that were evicted or removed, those for which there was a replacement.
+    pub replaced: u64,
+    /// Requests of lookups that were sent for the second time.
+    pub repeated: u64,
     /// Values that were kept.
     pub stored: u64,
     /// Values for which there was no room.
@@ -112,6 +116,8 @@ impl KademliaFigures {
         self.checks += other.checks;
         self.evicted += other.evicted;
         self.failed += other.failed;
+        self.replaced += other.replaced;
+        self.repeated += other.repeated;
         self.stored += other.stored;
         self.refused += other.refused;
     }

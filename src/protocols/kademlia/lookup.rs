@@ -53,10 +53,29 @@ enum Stage {
     New,
     /// Asked.
     Waiting,
+    /// Asked for the second time.
+    Repeated,
     /// It has answered.
     Answered,
-    /// It has not answered in time.
+    /// It has not answered either time.
     Failed,
+}
+
+impl Stage {
+    fn is_waited_for(self) -> bool {
+        matches!(self, Stage::Waiting | Stage::Repeated)
+    }
+}
+
+/// What to do about a node that has not answered yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Late {
+    /// Nothing: it has answered, or was given up before.
+    No,
+    /// Ask it again.
+    AskAgain,
+    /// It was asked twice and is given up.
+    GivenUp,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -76,9 +95,9 @@ pub(super) struct Lookup {
     pub(super) purpose: Purpose,
     pub(super) target: Key256,
     pub(super) started: SimTime,
-    /// Requests that were sent.
+    /// Requests that were sent, repetitions included.
     pub(super) requests: u16,
-    /// Requests that were not answered in time.
+    /// Nodes that did not answer in time.
     pub(super) timeouts: u16,
     waiting: u16,
     /// Whether it has done what it was for, and only waits to see who does not answer.
@@ -124,7 +143,7 @@ impl Lookup {
         let Err(place) = self.place(keys, node) else { return };
         if self.candidates.len() >= KEPT_PER_K * k {
             // The farthest makes room, but for those who are waited for.
-            let dropped = self.candidates.iter().rposition(|other| other.stage != Stage::Waiting);
+            let dropped = self.candidates.iter().rposition(|other| !other.stage.is_waited_for());
             let Some(dropped) = dropped.filter(|&dropped| dropped >= place) else { return };
             self.candidates.remove(dropped);
         }
@@ -135,7 +154,7 @@ impl Lookup {
     /// Ends the lookup: nobody is asked any more, and all are forgotten but those who are waited for.
     pub(super) fn retire(&mut self) {
         self.has_ended = true;
-        self.candidates.retain(|other| other.stage == Stage::Waiting);
+        self.candidates.retain(|other| other.stage.is_waited_for());
     }
 
     /// Whether nobody is waited for.
@@ -170,7 +189,7 @@ impl Lookup {
         let candidate = &mut self.candidates[place];
         match candidate.stage {
             Stage::New | Stage::Answered => return false,
-            Stage::Waiting => self.waiting -= 1,
+            Stage::Waiting | Stage::Repeated => self.waiting -= 1,
             // It is late, but it is there.
             Stage::Failed => {}
         }
@@ -185,18 +204,25 @@ impl Lookup {
         true
     }
 
-    /// Takes in that `node` has not answered in time. Returns false if it is not being waited for.
-    pub(super) fn fail(&mut self, keys: &Keys, node: NodeId) -> bool {
-        let Ok(place) = self.place(keys, node) else { return false };
+    /// Takes in that half of the time that `node` has to answer is over.
+    pub(super) fn miss(&mut self, keys: &Keys, node: NodeId) -> Late {
+        let Ok(place) = self.place(keys, node) else { return Late::No };
         let candidate = &mut self.candidates[place];
-        if candidate.stage != Stage::Waiting {
-            return false;
+        match candidate.stage {
+            Stage::New | Stage::Answered | Stage::Failed => Late::No,
+            Stage::Waiting => {
+                candidate.stage = Stage::Repeated;
+                self.requests = self.requests.saturating_add(1);
+                Late::AskAgain
+            }
+            Stage::Repeated => {
+                candidate.stage = Stage::Failed;
+                self.waiting -= 1;
+                self.timeouts = self.timeouts.saturating_add(1);
+                self.idle = self.idle.saturating_add(1);
+                Late::GivenUp
+            }
         }
-        candidate.stage = Stage::Failed;
-        self.waiting -= 1;
-        self.timeouts = self.timeouts.saturating_add(1);
-        self.idle = self.idle.saturating_add(1);
-        true
     }
 
     /// The hops to `node`, if it is known.
@@ -266,14 +292,17 @@ mod tests {
         let (near, mut lookup) = setting(&keys);
         (0..6).for_each(|place| lookup.learn(&keys, K, near[place], 1));
         assert_eq!(asked(&mut lookup, 10), near[..4]);
-        assert!(lookup.fail(&keys, near[1]) && !lookup.fail(&keys, near[1]) && !lookup.fail(&keys, near[9]));
+        assert_eq!(
+            [1, 0, 1, 1, 9].map(|place| lookup.miss(&keys, near[place])),
+            [Late::AskAgain, Late::AskAgain, Late::GivenUp, Late::No, Late::No]
+        );
         assert_eq!(asked(&mut lookup, 10), [near[4]]);
         for place in [0, 2, 3] {
             assert!(lookup.answer(&keys, (K, OWN), near[place], &[]) && !lookup.is_done(K));
         }
         assert!(lookup.answer(&keys, (K, OWN), near[4], &[]) && lookup.is_done(K));
         assert_eq!(lookup.answered().collect::<Vec<_>>(), [0, 2, 3, 4].map(|place| (near[place], 1)));
-        assert_eq!((lookup.requests, lookup.timeouts), (5, 1));
+        assert_eq!((lookup.requests, lookup.timeouts), (7, 1));
         assert!(lookup.answer(&keys, (K, OWN), near[1], &[near[7]]), "better late than never");
         assert_eq!(lookup.answered().next(), Some((near[0], 1)));
         assert_eq!(lookup.hops_to(&keys, near[7]), Some(2));
@@ -298,7 +327,8 @@ mod tests {
         let kept = near[19..29].iter().chain(&near[52..54]).copied();
         assert!(lookup.candidates.iter().map(|other| other.node).eq(kept));
         lookup.retire();
-        assert!(!lookup.is_quiet() && lookup.fail(&keys, near[52]));
+        assert!(!lookup.is_quiet());
+        assert_eq!([(); 2].map(|()| lookup.miss(&keys, near[52])), [Late::AskAgain, Late::GivenUp]);
         assert!(lookup.answer(&keys, (K, OWN), near[53], &[near[1]]) && lookup.is_quiet());
         assert_eq!(lookup.hops_to(&keys, near[1]), None, "it has ended");
         assert_eq!(size_of::<Candidate>(), 16);

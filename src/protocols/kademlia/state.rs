@@ -1,10 +1,10 @@
 //! What the nodes of a partition remember: two cache lines a node, its contacts, and what it is busy with.
 
-use super::LOOKUPS_MAX;
 use super::figures::{KademliaFigures, LookupRecord};
 use super::lookup::Lookup;
 use super::table::Table;
 use super::values::Values;
+use super::{LOOKUPS_MAX, SPARES_MAX};
 use crate::contract::NodeId;
 
 /// Whether a node takes part.
@@ -19,15 +19,22 @@ pub(super) enum Presence {
     Joined,
 }
 
-/// A ping that decides which of two nodes is a contact.
+/// A ping that decides whether a contact stays one.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Check {
     /// Of the ping.
     pub(super) number: u32,
     /// The least recently seen contact of its bucket, which was pinged.
     pub(super) contact: NodeId,
-    /// Who takes its place if it does not answer.
-    pub(super) other: NodeId,
+}
+
+/// What a node keeps besides its contacts.
+#[derive(Debug, Default)]
+pub(super) struct Kept {
+    /// Values for others.
+    pub(super) values: Values,
+    /// Who takes the place of a contact that is removed: up to [`SPARES_MAX`] a bucket, and none where there is room.
+    pub(super) spares: Table,
 }
 
 /// What one node remembers.
@@ -45,8 +52,8 @@ pub(super) struct Node {
     pub(super) presence: Presence,
     pub(super) lookups: Vec<Lookup>,
     pub(super) checks: Vec<Check>,
-    /// In a box, because few nodes may have any.
-    pub(super) values: Option<Box<Values>>,
+    /// In a box, because most messages do not concern it.
+    pub(super) kept: Option<Box<Kept>>,
 }
 
 const _: () = assert!(size_of::<Node>() == 128, "a node is two cache lines");
@@ -80,11 +87,42 @@ impl Node {
         give_back(&mut self.lookups);
     }
 
+    /// The values that it keeps, if it keeps anything.
+    pub(super) fn values(&self) -> Option<&Values> {
+        self.kept.as_ref().map(|kept| &kept.values)
+    }
+
+    /// Keeps `spare` as the replacement of `bucket` that was seen last, instead of the least recently seen if there are
+    /// [`SPARES_MAX`].
+    pub(super) fn keep_spare(&mut self, bucket: usize, spare: NodeId) {
+        let spares = &mut self.kept.get_or_insert_default().spares;
+        if spares.touch(bucket, spare) || spares.insert(bucket, spare, SPARES_MAX) {
+            return;
+        }
+        let oldest = spares.bucket(bucket)[0];
+        spares.remove(bucket, oldest);
+        spares.insert(bucket, spare, SPARES_MAX);
+    }
+
+    /// Removes `contact` from `bucket`; the replacement that was seen last takes its place, as if it had just been seen.
+    /// Returns whether there was such a contact, and whether there was a replacement.
+    pub(super) fn replace(&mut self, bucket: usize, contact: NodeId, k: usize) -> (bool, bool) {
+        if !self.table.remove(bucket, contact) {
+            return (false, false);
+        }
+        let spares = self.kept.as_mut().map(|kept| &mut kept.spares);
+        let spare = spares.and_then(|spares| {
+            let spare = *spares.bucket(bucket).last()?;
+            spares.remove(bucket, spare).then_some(spare)
+        });
+        (true, spare.is_some_and(|spare| self.table.insert(bucket, spare, k)))
+    }
+
     fn bytes(&self) -> usize {
         let lookups: usize = self.lookups.iter().map(Lookup::bytes).sum();
         let busy = self.lookups.capacity() * size_of::<Lookup>() + self.checks.capacity() * size_of::<Check>();
-        let values = self.values.as_ref().map_or(0, |values| size_of::<Values>() + values.bytes());
-        size_of::<Node>() + self.table.bytes() + lookups + busy + values
+        let kept = self.kept.as_ref().map_or(0, |kept| size_of::<Kept>() + kept.values.bytes() + kept.spares.bytes());
+        size_of::<Node>() + self.table.bytes() + lookups + busy + kept
     }
 }
 
@@ -126,6 +164,11 @@ impl KademliaState {
         &self.nodes[index].table
     }
 
+    /// Those who wait to take the place of a contact of the node at `index`, if there ever were any.
+    pub fn spares(&self, index: usize) -> Option<&Table> {
+        self.nodes[index].kept.as_ref().map(|kept| &kept.spares)
+    }
+
     /// Whether the node at `index` has found its place.
     pub fn has_joined(&self, index: usize) -> bool {
         self.nodes[index].presence == Presence::Joined
@@ -138,7 +181,7 @@ impl KademliaState {
 
     /// The values that the node at `index` keeps.
     pub fn values(&self, index: usize) -> Option<&Values> {
-        self.nodes[index].values.as_deref()
+        self.nodes[index].values().filter(|values| !values.is_empty())
     }
 
     /// What became of the lookups and contacts of these nodes.

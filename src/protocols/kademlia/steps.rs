@@ -1,7 +1,7 @@
 //! What a node does of its own accord, step by step: it joins, looks things up, refreshes its buckets, and publishes.
 
 use super::figures::LookupRecord;
-use super::lookup::{Lookup, Purpose};
+use super::lookup::{Late, Lookup, Purpose};
 use super::state::{KademliaState, Presence, give_back};
 use super::table::{BUCKETS, bucket_of};
 use super::{Bootstrap, Kademlia, KademliaMessage, KademliaRouting, KademliaTimer, LOOKUPS_MAX};
@@ -113,7 +113,7 @@ impl Kademlia {
             return;
         }
         if let Purpose::Value { .. } = purpose
-            && node.values.as_ref().is_some_and(|values| values.get(&target).is_some())
+            && node.values().is_some_and(|values| values.get(&target).is_some())
         {
             let lookup = Lookup::new(0, purpose, target, fx.now());
             self.record(state, here, &lookup, Some((here.id, 0)), fx.now());
@@ -158,12 +158,7 @@ impl Kademlia {
             return;
         }
         while let Some(to) = lookup.next(self.k(), usize::from(self.options.alpha)) {
-            let message = match lookup.purpose {
-                Purpose::Value { .. } => KademliaMessage::FindValue { number },
-                _ => KademliaMessage::FindNode { number },
-            };
-            fx.send_payload(to, message, &lookup.target);
-            fx.wake_after(self.options.timeout, KademliaTimer::Answer { number, from: to });
+            self.ask(lookup, to, fx);
         }
         if lookup.is_done(self.k()) {
             let mut lookup = lookups.swap_remove(place);
@@ -171,6 +166,22 @@ impl Kademlia {
             lookup.retire();
             state.nodes[here.index].wait_out(lookup);
         }
+    }
+
+    /// Asks `to` for the first or the second time.
+    fn ask(&self, lookup: &Lookup, to: NodeId, fx: &mut impl Effects<Self>) {
+        let number = lookup.number;
+        let message = match lookup.purpose {
+            Purpose::Value { .. } => KademliaMessage::FindValue { number },
+            _ => KademliaMessage::FindNode { number },
+        };
+        fx.send_payload(to, message, &lookup.target);
+        fx.wake_after(self.patience(), KademliaTimer::Answer { number, from: to });
+    }
+
+    /// Half of the time that a request has.
+    pub(super) fn patience(&self) -> SimSpan {
+        SimSpan::from_nanos(self.options.timeout.as_nanos() / 2)
     }
 
     /// Takes in that `from` told of the nodes in `state.told`, in answer to lookup `number`.
@@ -221,8 +232,9 @@ impl Kademlia {
         state.nodes[here.index].wait_out(lookup);
     }
 
-    /// `from` has not answered lookup `number` in time, if that is still under way.
-    pub(super) fn give_up(
+    /// `from` has had half of its time to answer lookup `number`, for the first or the second time: it is asked again, or
+    /// given up.
+    pub(super) fn miss(
         &self,
         state: &mut KademliaState,
         here: Here,
@@ -231,9 +243,17 @@ impl Kademlia {
         fx: &mut impl Effects<Self>,
     ) {
         let lookup = state.nodes[here.index].lookups.iter_mut().find(|lookup| lookup.number == number);
-        if lookup.is_some_and(|lookup| lookup.fail(&self.keys, from)) {
-            self.drop_contact(state, here, from);
-            self.go_on(state, here, number, fx);
+        let Some(lookup) = lookup else { return };
+        match lookup.miss(&self.keys, from) {
+            Late::No => {}
+            Late::AskAgain => {
+                self.ask(lookup, from, fx);
+                state.figures.repeated += 1;
+            }
+            Late::GivenUp => {
+                self.drop_contact(state, here, from);
+                self.go_on(state, here, number, fx);
+            }
         }
     }
 

@@ -152,6 +152,35 @@ fn a_contact_makes_room_only_if_it_does_not_answer() {
 }
 
 #[test]
+fn a_contact_that_is_gone_is_replaced_by_who_was_seen_last() {
+    let mut group = Group::ideal();
+    let strangers: Vec<_> = (1..MEMBERS)
+        .filter(|&other| group.bucket(0, other) == 0 && !group.knows(0, other))
+        .take(SPARES_MAX + 2)
+        .collect();
+    assert_eq!(strangers.len(), SPARES_MAX + 2);
+    for &from in strangers.iter().chain([&strangers[2]]) {
+        group.get(0, from, KademliaMessage::FindNode { number: 1 }, &[0; 32]);
+    }
+    let spares = |group: &Group| group.state.spares(0).unwrap().bucket(0).to_vec();
+    let kept = [&strangers[3..], &strangers[2..3]].concat();
+    assert_eq!(spares(&group), kept, "the last ones, each once");
+    let contacts = group.state.table(0).bucket(0).to_vec();
+    let bucket = |group: &Group| group.state.table(0).bucket(0).to_vec();
+    for (round, &contact) in contacts[1..].iter().enumerate() {
+        group.act(0, |kademlia, state, here, _| kademlia.drop_contact(state, here, contact));
+        let newest = kept[kept.len() - 1 - round];
+        assert_eq!((bucket(&group).len(), *bucket(&group).last().unwrap()), (K, newest), "as if it was just seen");
+        assert!(!spares(&group).contains(&newest) && !group.knows(0, contact));
+    }
+    let [only] = spares(&group)[..] else { panic!("{:?}", spares(&group)) };
+    group.act(0, |kademlia, state, here, _| kademlia.drop_contact(state, here, contacts[0]));
+    group.act(0, |kademlia, state, here, _| kademlia.drop_contact(state, here, only));
+    assert_eq!((bucket(&group).len(), spares(&group).len()), (K - 1, 0), "there is nobody left");
+    assert_eq!((group.state.figures().failed, group.state.figures().replaced), (K as u64 + 1, K as u64));
+}
+
+#[test]
 fn a_ping_is_answered_but_checks_nothing() {
     let mut group = Group::ideal();
     let stranger = group.stranger(0);
@@ -186,7 +215,12 @@ fn a_lookup_goes_on_without_those_that_do_not_answer_and_they_are_forgotten() {
     let (first, second, number) = (*first, *second, *number);
     assert_eq!(payload[..], key);
     let late = |from| KademliaTimer::Answer { number, from };
-    assert_eq!(begun.timers, [first, second].map(|from| (OPTIONS.timeout, late(from))));
+    let half = SimSpan::from_nanos(OPTIONS.timeout.as_nanos() / 2);
+    assert_eq!(begun.timers, [first, second].map(|from| (half, late(from))));
+    let again = group.fire(0, late(first));
+    let [(to, KademliaMessage::FindNode { number: repeated }, _)] = again.sent[..] else { panic!("{:?}", again.sent) };
+    assert_eq!((to, repeated, &again.timers[..]), (first, number, &[(half, late(first))][..]));
+    assert!(group.knows(0, first) && group.state.figures().repeated == 1);
     let next = group.fire(0, late(first));
     assert_eq!(next.sent.len(), 1, "one is under way still");
     assert!(!group.knows(0, first) && group.knows(0, second));
@@ -325,6 +359,7 @@ fn a_node_joins_through_one_that_it_knows_and_then_looks_into_every_bucket() {
     assert_eq!(own[..], group.kademlia.keys.id(0));
     assert!(!group.state.has_joined(0));
     // The contact is down: another is tried.
+    assert_eq!(group.fire(0, KademliaTimer::Answer { number, from: contact }).sent[0].0, contact);
     let again = group.fire(0, KademliaTimer::Answer { number, from: contact });
     assert_eq!(again.sent.len(), 1);
     settle(&mut group, 0, again);
@@ -351,7 +386,7 @@ fn who_comes_back_has_forgotten_everything_but_its_numbers() {
     group.get(0, 1, KademliaMessage::Store { number: 9 }, &payload);
     group.act(0, |kademlia, state, here, fx| kademlia.handle_join(state, here, fx));
     let node = &group.state.nodes[0];
-    assert!(node.table.contacts().is_empty() && node.values.is_none() && node.lookups.len() == 1);
+    assert!(node.table.contacts().is_empty() && node.kept.is_none() && node.lookups.len() == 1);
     assert!(node.lookups[0].number > number);
     assert_eq!(group.state.figures().aborted, 1);
 }

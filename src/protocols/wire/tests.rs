@@ -14,10 +14,11 @@ use crate::protocols::kademlia::{self, keys::Keys};
 use crate::protocols::ledger::wire::{LedgerWireError, WireLedger};
 use crate::protocols::ledger::{self, Ledger, LedgerOptions};
 use crate::protocols::mobile::wire::{MobileWireError, WireMobile};
+use crate::protocols::registry::wire::{RegistryWireError, WireRegistry};
 use crate::protocols::router::wire::{RouterWireError, WireRouter};
 use crate::protocols::sharding::wire::{ShardingWireError, WireSharding};
 use crate::protocols::swim::wire::{SwimWireError, WireSwim};
-use crate::protocols::{mobile, router, sharding, swim};
+use crate::protocols::{mobile, registry, router, sharding, swim};
 use crate::topologies::TierDegrees;
 
 fn encoded(message: &WireMessage<'_>) -> Vec<u8> {
@@ -209,6 +210,7 @@ fn families() -> Vec<Family> {
             knows(|bytes| dissemination::wire::decode(bytes).map(|_| ()), DisseminationWireError::Kind),
         ),
         ("ledger", 112..128, ledger::wire::KINDS, ledger),
+        ("registry", 128..160, registry::wire::KINDS, knows(WireRegistry::decode, RegistryWireError::Kind)),
         (
             "mobile",
             160..176,

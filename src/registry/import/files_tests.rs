@@ -102,7 +102,8 @@ fn bad_headers_and_fields_of_csv_are_told() {
         ("endorsed,endorser,signature\n", "the column signed_at is missing"),
     ] {
         let (_folder, files) = files(&[("users.csv", text)]);
-        let error = files.err().expect(text).to_string();
+        let Err(error) = files else { panic!("{text:?} was taken") };
+        let error = error.to_string();
         assert!(error.contains(reason), "{error}");
     }
     let (_folder, files) = files(&[("users.csv", &format!("{header}\r\n\r\n1,2\r\n\"a,b,c,d,e,f,g\n1,2,3\n"))]);
@@ -123,7 +124,8 @@ fn files_of_other_kinds_are_refused_by_name() {
         } else if name.ends_with("txt") {
             fs::write(&path, "").unwrap();
         }
-        let error = Files::open(&[path]).err().expect(name).to_string();
+        let Err(error) = Files::open(&[path]) else { panic!("{name} was taken") };
+        let error = error.to_string();
         assert!(error.contains(reason) && error.contains(name), "{error}");
     }
 }

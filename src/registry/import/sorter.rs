@@ -221,10 +221,13 @@ fn read_entry(file: &mut impl Read) -> io::Result<Option<Entry>> {
     Ok(Some((key, value)))
 }
 
+/// The next entry of a run: its key, which run, its value.
+type Head = (Vec<u8>, usize, Vec<u8>);
+
 /// Entries of several runs in order of their keys.
 pub(super) struct Merge {
     runs: Vec<Run>,
-    heads: BinaryHeap<Reverse<(Vec<u8>, usize, Vec<u8>)>>,
+    heads: BinaryHeap<Reverse<Head>>,
 }
 
 impl Merge {

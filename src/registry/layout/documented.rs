@@ -80,6 +80,11 @@ pub fn currency_prefix(currency: Currency) -> Vec<u8> {
     joined(&[b"currency:", currency.code(), b":"])
 }
 
+/// Length of what [`currency_prefix`] gives.
+pub const CURRENCY_PREFIX_LEN: usize = b"currency:".len() + 3 + 1;
+/// Length of what [`country_prefix`] gives.
+pub const COUNTRY_PREFIX_LEN: usize = b"country:".len() + 2 + 1;
+
 /// What the keys of users in `country` begin with.
 pub fn country_prefix(country: Country) -> Vec<u8> {
     joined(&[b"country:", country.code(), b":"])

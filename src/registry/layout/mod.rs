@@ -1,5 +1,6 @@
 //! How users and endorsements lie in a store: the document's layout, and ours, which is half as long.
 
+pub mod bound;
 pub(super) mod codec;
 pub mod compact;
 pub mod documented;

@@ -18,8 +18,8 @@ fn a_user_is_a_function_of_the_seed_and_a_number() {
     assert_eq!(line(&forwards[0]), PINNED, "a change here changes every generated registry");
 }
 
-const PINNED: &str = "031295e1ef5c0c9c5b2bf78d682a02cb611d94a6ec91290dcb8a80e17221096d81 \
-    1518304edc4df090dea9527a263e46abee692da422e24d75bfb4950bcb8110e2 BDT BD Yui Zhao";
+const PINNED: &str = "021aeef6467d1c4e48e1fbcf1145c012fc702cab5945efe129e59da6ddef49d9c8 \
+    23486a24561de9392cc3774396d3f5252c2dfa39ff34a7dc064ef2af52341d9f MAD MA Suresh Miller";
 
 fn line(user: &User) -> String {
     format!("{} {} {} {} {}", user.key, user.government_id, user.birth_currency, user.country, user.name)
@@ -75,22 +75,22 @@ fn countries_and_currencies_are_as_skewed_as_the_tables() {
         *countries.entry(user.country.to_string()).or_insert(0u64) += 1;
         *currencies.entry(user.birth_currency.to_string()).or_insert(0u64) += 1;
     }
-    let all: u64 = COUNTRIES.iter().map(|country| country.2).sum();
+    let all: u32 = COUNTRIES.iter().map(|country| country.2).sum();
     assert_eq!(countries.len(), COUNTRIES.len());
-    for &(country, _, people) in COUNTRIES {
-        let (drawn, expected) = (countries[country] as f64, people as f64 * 1e5 / all as f64);
+    for &(country, _, people) in &COUNTRIES {
+        let (drawn, expected) = (countries[country] as f64, f64::from(people) * 1e5 / f64::from(all));
         assert!((drawn - expected).abs() < 5.0 * expected.sqrt(), "{country}: {drawn} of {expected}");
     }
-    let euro: u64 = COUNTRIES.iter().filter(|country| country.1 == "EUR").map(|country| country.2).sum();
-    let (drawn, expected) = (currencies["EUR"] as f64, euro as f64 * 1e5 / all as f64);
+    let euro: u32 = COUNTRIES.iter().filter(|country| country.1 == "EUR").map(|country| country.2).sum();
+    let (drawn, expected) = (currencies["EUR"] as f64, f64::from(euro) * 1e5 / f64::from(all));
     assert!((drawn - expected).abs() < 5.0 * expected.sqrt(), "euro: {drawn} of {expected}");
 }
 
 #[test]
 fn nine_tenths_of_the_world_are_in_the_table() {
-    let all: u64 = COUNTRIES.iter().map(|country| country.2).sum();
+    let all: u32 = COUNTRIES.iter().map(|country| country.2).sum();
     // 8162 million people in mid-2024, by the same source.
-    assert!((0.90..0.95).contains(&(all as f64 / 8_162.0)), "{all}");
+    assert!((0.90..0.95).contains(&(f64::from(all) / 8_162.0)), "{all}");
     assert!(COUNTRIES.is_sorted_by(|a, b| a.2 >= b.2));
     let codes: BTreeSet<_> = COUNTRIES.iter().map(|country| country.0).collect();
     assert_eq!(codes.len(), COUNTRIES.len());

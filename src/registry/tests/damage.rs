@@ -294,3 +294,34 @@ fn two_users_whose_keys_share_a_fingerprint_are_both_found() {
     let other = registry.database().lookup_by_government_id(&user(1).government_id).expect("reads");
     assert_eq!(other, Some(key(1)));
 }
+
+#[test]
+#[ignore = "needs a small file system: mount -t tmpfs -o size=48m tmpfs DIR; QNETSIM_TEST_SMALL_DISK=DIR cargo test --lib a_full_disk -- --ignored"]
+fn a_full_disk_is_told_of_and_what_was_acknowledged_is_there() {
+    let Ok(folder) = std::env::var("QNETSIM_TEST_SMALL_DISK") else { return };
+    let folder = tempfile::tempdir_in(folder).expect("a temporary folder");
+    let path = folder.path().join("registry");
+    let open =
+        || open_registry(&path, &FjallOptions { memtable: 1 << 20, ..FjallOptions::default() }, CacheSizes::default());
+    let database = open().expect("opens");
+    let mut stored = 0;
+    let error = loop {
+        let batch: Vec<User> = (stored..stored + 100).map(user).collect();
+        match database.store_batch(&batch, Durability::Durable) {
+            Ok(()) => stored += 100,
+            Err(error) => break error.cause,
+        }
+    };
+    assert!(matches!(cause(&error), FjallError::DiskFull(..) | FjallError::Poisoned(_)), "{error}");
+    drop(database);
+    // With room again, all that was acknowledged is there; the batch that failed is there as a whole or not at all.
+    let after = || -> Result<u64, DatabaseError<FjallError>> {
+        let database = open()?;
+        let report = database.verify(|_| ())?;
+        assert!(report.is_sound(), "{:?}", report.examples);
+        (0..stored).for_each(|number| assert!(database.get_user(&key(number)).expect("reads").is_some()));
+        Ok(report.counters.users)
+    };
+    let users = after().expect("opens again");
+    assert!(users == stored || users == stored + 100, "{users} of {stored}");
+}

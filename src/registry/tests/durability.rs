@@ -46,7 +46,7 @@ fn write_for_ever(registry: &UserRegistryConsensus<FjallStore>, first: u64, writ
 fn the_writing_child() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let first: u64 = std::env::var(FIRST).expect("is given").parse().expect("a number");
-    let layout = if first / PER_KILL % 2 == 0 { Layout::Compact } else { Layout::Documented };
+    let layout = if (first / PER_KILL).is_multiple_of(2) { Layout::Compact } else { Layout::Documented };
     let registry = open(Path::new(&folder), layout);
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
@@ -86,7 +86,7 @@ fn kill_a_writer(folder: &Path, kill: u64) -> Vec<String> {
 fn survives_kills(kills: u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for kill in 0..kills {
-        let layout = if kill % 2 == 0 { Layout::Compact } else { Layout::Documented };
+        let layout = if kill.is_multiple_of(2) { Layout::Compact } else { Layout::Documented };
         let mut said = kill_a_writer(folder.path(), kill);
         said.pop();
         let registry = open(folder.path(), layout);
@@ -102,7 +102,7 @@ fn survives_kills(kills: u64) {
                 assert!(endorsements.contains(&endorsement(number(1), number(2))), "kill {kill}: {line}");
             }
         }
-        if kill + 10 >= kills || kill % 10 == 0 {
+        if kill + 10 >= kills || kill.is_multiple_of(10) {
             let report = database.verify(|_| ()).expect("reads");
             assert!(report.is_sound(), "kill {kill}: {:?}", report.examples);
         }

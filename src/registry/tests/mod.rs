@@ -79,7 +79,8 @@ fn a_registered_user_is_found_by_every_index() {
         assert_eq!(database.lookup_by_government_id(&user(7).government_id).expect("reads"), Some(key(7)));
         assert!(database.get_user(&key(50)).expect("reads").is_none());
         let euros = database.users_by_currency(user(0).birth_currency, &Cursor::default());
-        assert_eq!(euros.map(|found| found.expect("reads").user.key).count(), 17);
+        let euros: Vec<UserKey> = euros.map(|found| found.expect("reads").user.key).collect();
+        assert_eq!(euros.len(), 17);
         let germans = database.users_by_country(user(0).country, &Cursor::default());
         assert!(germans.map(|found| found.expect("reads").user).all(|user| user.country.code() == b"DE"));
     });

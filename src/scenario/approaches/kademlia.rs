@@ -9,8 +9,11 @@ use crate::contract::SimSpan;
 use crate::engine::{Outcome, Violation};
 use crate::metrics::{Curve, Figures, PointResult, Spread};
 use crate::protocols::kademlia::lookup::Purpose;
+use crate::protocols::kademlia::table::Table;
 use crate::protocols::kademlia::wire::VALUE_LEN_MAX;
-use crate::protocols::kademlia::{Bootstrap, Kademlia, KademliaFigures, KademliaOptions, KademliaState, Publishing};
+use crate::protocols::kademlia::{
+    Bootstrap, Kademlia, KademliaFigures, KademliaOptions, KademliaState, Publishing, SPARES_MAX,
+};
 
 /// Spans of minutes to days; a timeout may be short.
 pub(super) const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
@@ -176,8 +179,9 @@ impl Spec for KademliaSpec {
 impl KademliaSpec {
     /// Memory that `nodes` nodes take, in bytes.
     pub(super) fn memory_of(&self, nodes: f64) -> u64 {
-        /// Two cache lines, the id that all share, and the share of the order of ids; tables grow by a quarter.
-        const NODE_BYTES: f64 = 128.0 + 36.0;
+        /// Two cache lines, the id that all share, and the share of the order of ids, and what stands beside the contacts;
+        /// tables grow by a quarter.
+        const NODE_BYTES: f64 = 128.0 + 36.0 + 96.0;
         const CONTACT_BYTES: f64 = 5.0;
         /// A lookup is kept until its last answer, with the candidates of which it keeps up to three times k.
         const CANDIDATE_BYTES: f64 = 16.0 * 3.0;
@@ -190,7 +194,8 @@ impl KademliaSpec {
         });
         let answers = self.messages_per_second_of(nodes) / 2.0 * 0.2 * (k * 36.0);
         let busy = lookups.min(8.0) * k * CANDIDATE_BYTES;
-        (nodes * (NODE_BYTES + self.contacts(nodes) * CONTACT_BYTES + busy) + values + answers) as u64
+        let spares = self.contacts(nodes) / k * SPARES_MAX as f64;
+        (nodes * (NODE_BYTES + (self.contacts(nodes) + spares) * CONTACT_BYTES + busy) + values + answers) as u64
     }
 
     /// Requests and answers of all nodes together.
@@ -242,6 +247,8 @@ fn lookups(outcome: &Outcome<Kademlia>, point: &Point) -> Figures {
     figures.add("all", "contacts-checked", "1", all.checks as f64);
     figures.add("all", "contacts-evicted", "1", all.evicted as f64);
     figures.add("all", "contacts-failed", "1", all.failed as f64);
+    figures.add("all", "contacts-replaced", "1", all.replaced as f64);
+    figures.add("all", "requests-repeated", "1", all.repeated as f64);
     figures.add("all", "values-stored", "1", all.stored as f64);
     figures.add("all", "values-refused", "1", all.refused as f64);
     figures.add("all", "messages-rejected", "1", all.rejected as f64);
@@ -250,10 +257,14 @@ fn lookups(outcome: &Outcome<Kademlia>, point: &Point) -> Figures {
 
 /// How large the tables of the nodes are that have found their place, when the run ends.
 pub(super) fn tables<'a>(states: impl Iterator<Item = &'a KademliaState>) -> Figures {
-    let of_states = states
-        .flat_map(|state| (0..state.len()).filter(|&index| state.has_joined(index)).map(|index| state.table(index)));
-    let (mut entries, mut bytes): (Vec<_>, Vec<_>) =
-        of_states.map(|table| (table.contacts().len() as u64, table.bytes() as u64)).unzip();
+    let of_states = states.flat_map(|state| {
+        let joined = (0..state.len()).filter(|&index| state.has_joined(index));
+        joined.map(|index| {
+            let (table, spares) = (state.table(index), state.spares(index).map_or(0, Table::bytes));
+            (table.contacts().len() as u64, (table.bytes() + spares) as u64)
+        })
+    });
+    let (mut entries, mut bytes): (Vec<_>, Vec<_>) = of_states.unzip();
     let mut figures = Figures::new("routing tables");
     figures.add("all", "nodes-joined", "1", entries.len() as f64);
     for (name, unit, spread) in [("entries", "1", Spread::of(&mut entries)), ("bytes", "B", Spread::of(&mut bytes))] {

@@ -9,6 +9,7 @@ mod kademlia;
 mod ledger;
 mod mobile;
 mod recommended;
+mod registry;
 mod routing;
 mod sharding;
 
@@ -28,6 +29,7 @@ pub use kademlia::KademliaSpec;
 pub use ledger::LedgerSpec;
 pub use mobile::MobileSpec;
 pub use recommended::RecommendedSpec;
+pub use registry::RegistrySpec;
 pub use routing::RoutingSpec;
 pub use sharding::ShardingSpec;
 
@@ -44,7 +46,7 @@ pub(super) struct Kind {
 }
 
 /// Every kind, in the order in which they follow the other approaches in [`super::Approach::NAMES`].
-pub(super) const KINDS: [Kind; 9] = [
+pub(super) const KINDS: [Kind; 10] = [
     kademlia::KIND,
     discovery::KIND,
     routing::KIND,
@@ -54,6 +56,7 @@ pub(super) const KINDS: [Kind; 9] = [
     mobile::KIND,
     sharding::KIND,
     recommended::KIND,
+    registry::KIND,
 ];
 
 /// One of several ways in which a scenario runs a mechanism.
@@ -86,6 +89,8 @@ pub enum Mechanism {
     Sharding(ShardingSpec),
     /// All of them together.
     Recommended(RecommendedSpec),
+    /// Users are registered in shards.
+    Registry(RegistrySpec),
 }
 
 impl Mechanism {
@@ -100,6 +105,7 @@ impl Mechanism {
             Mechanism::Mobile(spec) => spec,
             Mechanism::Sharding(spec) => spec,
             Mechanism::Recommended(spec) => spec,
+            Mechanism::Registry(spec) => spec,
         }
     }
 
@@ -115,6 +121,7 @@ impl Mechanism {
             Mechanism::Mobile(_) => 6,
             Mechanism::Sharding(_) => 7,
             Mechanism::Recommended(_) => 8,
+            Mechanism::Registry(_) => 9,
         }
     }
 }

@@ -11,13 +11,13 @@ use super::{BenchArgs, ENDORSEMENTS, Figure, Sheet, folder, writes};
 use crate::cli::Failure;
 use crate::contract::{Domain, RandomKey};
 use crate::metrics::{peak_memory, resident_memory};
-use crate::registry::fjall::{FjallOptions, open_registry};
+use crate::registry::fjall::{FjallOptions, FjallStore, open_registry};
 use crate::registry::import::{ImportOptions, import};
 use crate::registry::memory::MemoryStore;
 use crate::registry::population::Population;
-use crate::registry::record::{ENDORSEMENTS_TO_VERIFY, UserKey};
-use crate::registry::store::{Family, Store};
-use crate::registry::{CacheSizes, Durability, Layout, Settings, UserDatabase, UserRegistryConsensus};
+use crate::registry::record::{ENDORSEMENTS_TO_VERIFY, User, UserKey};
+use crate::registry::store::Family;
+use crate::registry::{CacheSizes, Durability, Layout, Settings, Stored, UserDatabase, UserRegistryConsensus};
 
 /// Users whom lookups with hits ask for.
 const HOT: u64 = 50_000;
@@ -113,11 +113,7 @@ fn on_disk(
 }
 
 /// Bytes on disk, and how many of them no compression could leave out.
-fn disk(
-    database: &UserDatabase<crate::registry::fjall::FjallStore>,
-    population: &Population,
-    sheet: &mut Sheet,
-) -> Result<(), Failure> {
+fn disk(database: &UserDatabase<FjallStore>, population: &Population, sheet: &mut Sheet) -> Result<(), Failure> {
     let claims = [
         (Family::User, "UR-07"),
         (Family::Key, ""),
@@ -132,6 +128,7 @@ fn disk(
     }
     let all = database.store().disk_bytes().map_err(|error| of_store(&error))? as f64;
     sheet.add("UR-11", "disk", "all", all, "bytes");
+    sheet.add("UR-01", "record", "user", mean_record(database.layout(), population), "bytes");
     let (user, endorsement) = population.entropy_bits();
     let entropy = (population.users() as f64 * user + population.endorsements() as f64 * endorsement) / 8.0;
     sheet.add("", "entropy", "all", entropy, "bytes");
@@ -139,10 +136,19 @@ fn disk(
     Ok(())
 }
 
-fn look_up<S: Store>(database: &UserDatabase<S>, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure>
-where
-    S: Store<Error = crate::registry::fjall::FjallError>,
-{
+/// Mean bytes of a user's record in `layout`, with all endorsers.
+fn mean_record(layout: Layout, population: &Population) -> f64 {
+    let (sample, mut bytes) = (population.users().min(1_000), 0);
+    for id in 0..sample {
+        let endorsers: Vec<UserKey> = population.endorsers(id).map(|number| population.key(number)).collect();
+        let user = User { endorsements: endorsers.len() as u32, ..population.user(id) };
+        let count = |family: Family, _, value: Vec<u8>| bytes += if family == Family::User { value.len() } else { 0 };
+        layout.put_user(&Stored { id, user, endorsers }, count);
+    }
+    bytes as f64 / sample.max(1) as f64
+}
+
+fn look_up(database: &UserDatabase<FjallStore>, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure> {
     let mut times = histogram();
     for key in keys {
         let found = time(&mut times, || database.get_user(key)).map_err(|error| of_database(&error))?;
@@ -163,7 +169,7 @@ fn keys(population: &Population, count: u64, (from, to): (u64, u64), entity: u32
 /// Lookups without caches of users: each reads tables, from the blocks that the engine or the system remembers.
 fn uncached(
     args: &BenchArgs,
-    database: &UserDatabase<crate::registry::fjall::FjallStore>,
+    database: &UserDatabase<FjallStore>,
     population: &Population,
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
@@ -186,11 +192,7 @@ fn uncached(
 }
 
 /// Lookups with the documented caches.
-fn cached(
-    database: &UserDatabase<crate::registry::fjall::FjallStore>,
-    population: &Population,
-    sheet: &mut Sheet,
-) -> Result<(), Failure> {
+fn cached(database: &UserDatabase<FjallStore>, population: &Population, sheet: &mut Sheet) -> Result<(), Failure> {
     let users = population.users();
     sheet.add("UR-12", "memory", "opened", resident_memory() as f64, "bytes");
     let hot = HOT.min(users);
@@ -218,19 +220,14 @@ fn cached(
 }
 
 /// Lookups a second on so many threads: nine of ten of hot users, one of any of the others.
-fn mixed(
-    database: &UserDatabase<crate::registry::fjall::FjallStore>,
-    population: &Population,
-    hot: u64,
-    threads: u32,
-) -> Result<f64, Failure> {
+fn mixed(database: &UserDatabase<FjallStore>, population: &Population, hot: u64, threads: u32) -> Result<f64, Failure> {
     let work = |thread: u32| -> Result<f64, Failure> {
         let warm = keys(population, 1 << 16, (0, hot), 10 + thread);
         let others = keys(population, 1 << 16, (hot.min(population.users() - 1), population.users()), 20 + thread);
         let (start, mut done) = (clock(), 0usize);
         while start.elapsed() < SPAN {
             for _ in 0..1_000 {
-                let key = if done.is_multiple_of(10) { others[done / 10 & 0xffff] } else { warm[done & 0xffff] };
+                let key = if done.is_multiple_of(10) { others[(done / 10) & 0xffff] } else { warm[done & 0xffff] };
                 std::hint::black_box(database.get_user(&key)).map_err(|error| of_database(&error))?;
                 done += 1;
             }

@@ -4,8 +4,10 @@ use std::fmt::Write;
 
 use super::{ENDORSEMENTS, Figure};
 use crate::claims::claim;
+use crate::registry::CacheSizes;
 use crate::registry::model::{DiskModel, Fit, filter_bytes, levels, worst_error};
 use crate::registry::store::Family;
+use crate::report::{count, metric, plain, table_with};
 
 /// Sizes of the document that are projected where they are not measured, and the claims about them.
 const DOCUMENTED: [(u64, &str); 5] = [
@@ -15,6 +17,11 @@ const DOCUMENTED: [(u64, &str); 5] = [
     (1_000_000_000, "UR-23"),
     (8_000_000_000, "UR-24"),
 ];
+
+/// Fewest sizes that a model of memory is fitted to.
+const SIZES_MIN: usize = 4;
+/// The widest a column of text is, in characters.
+const TEXT_WIDTH: u16 = 24;
 
 fn value(figures: &[Figure], users: u64, variant: &str, figure: &str, part: &str) -> Option<f64> {
     let found = figures
@@ -42,7 +49,9 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
     let all = points(figures, sizes, "disk", "all");
     let total = |users: f64| models.iter().map(|model| model.bytes(users)).sum::<f64>();
     let memory = points(figures, sizes, "memory", "with endorsements cached");
-    let memory_fit = Fit::of(&memory);
+    // Memory grows steeply until the caches are full, and slowly from there on.
+    let memory: Vec<_> = memory.into_iter().filter(|(users, _)| *users >= CacheSizes::default().users as f64).collect();
+    let memory_fit = (memory.len() >= SIZES_MIN).then(|| Fit::of(&memory));
     let by_log = |(users, value): (f64, f64)| (libm::log2(users), value);
     let misses: Vec<_> = points(figures, sizes, miss(figures), "mean").into_iter().map(by_log).collect();
     let miss_fit = Fit::of(&misses);
@@ -69,64 +78,86 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
         }
         add(claim, "disk", "all", total(count), "bytes");
         add("", "disk", "error of the model where measured", worst_error(&all, total), "");
-        add(claim, "memory", "with endorsements cached", memory_fit.at(count), "bytes");
+        if let Some(fit) = &memory_fit {
+            add(claim, "memory", "with endorsements cached", fit.at(count), "bytes");
+            add("", "memory", "error of the model where measured", worst_error(&memory, |users| fit.at(users)), "");
+        }
         add("", "memory", "filters, if all were in memory", filter_bytes(count), "bytes");
-        add("", "memory", "error of the model where measured", worst_error(&memory, |users| memory_fit.at(users)), "");
         let miss_mean = miss_fit.at(libm::log2(count)).max(0.0);
         add("", miss(figures), "mean", miss_mean, "ns");
         add(claim, "lookup at 90 % hits", "mean", 0.9 * hit + 0.1 * miss_mean, "ns");
     }
+    projected.extend(by_proportion(figures));
     projected
 }
 
-fn size(bytes: f64) -> String {
-    match bytes {
-        _ if bytes >= 1e12 => format!("{:.2} TB", bytes / 1e12),
-        _ if bytes >= 1e9 => format!("{:.2} GB", bytes / 1e9),
-        _ => format!("{:.0} MB", bytes / 1e6),
+/// What the document says of 8 billion users by layout and of memory: what was measured at one size, in proportion.
+fn by_proportion(figures: &[Figure]) -> Vec<Figure> {
+    let mut projected = Vec::new();
+    let mut add = |of: &Figure, claim: &str, users: u64| {
+        let value = of.value / of.users as f64 * users as f64;
+        projected.push(Figure { claim: claim.to_owned(), users, value, how: "projected".to_owned(), ..of.clone() });
+    };
+    for figure in figures.iter().filter(|figure| figure.variant == "memory" && figure.figure == "memory") {
+        add(figure, &figure.claim, 8_000_000_000);
+        if figure.part == "users" {
+            [10_000_000, 50_000_000, 100_000_000].into_iter().for_each(|users| add(figure, "UR-05", users));
+        }
     }
+    for figure in figures.iter().filter(|figure| figure.variant.starts_with("documented") && figure.figure == "disk") {
+        add(figure, &figure.claim, 8_000_000_000);
+    }
+    projected
 }
 
-fn people(users: u64) -> String {
-    match users {
-        _ if users >= 1_000_000_000 && users.is_multiple_of(1_000_000_000) => format!("{}B", users / 1_000_000_000),
-        _ if users >= 1_000_000 && users.is_multiple_of(1_000_000) => format!("{}M", users / 1_000_000),
-        _ if users.is_multiple_of(1_000) => format!("{}K", users / 1_000),
-        _ => users.to_string(),
-    }
+/// What compression saves, in both layouts, as a share.
+pub(super) fn compression(figures: &[Figure]) -> Vec<Figure> {
+    let pairs = [("compact", "uncompressed"), ("documented", "documented-uncompressed")];
+    let disk = |variant: &str, users: u64| {
+        figures.iter().find(|found| {
+            found.variant == variant && found.users == users && found.figure == "disk" && found.part == "all"
+        })
+    };
+    let saved = |(with, without): (&str, &str)| {
+        let without = figures.iter().find(|found| found.variant == without && found.figure == "disk")?;
+        let (with, without) = (disk(with, without.users)?, disk(&without.variant, without.users)?);
+        let own = |text: &str| text.to_owned();
+        Some(Figure {
+            claim: own("UR-06"),
+            figure: own("saved by compression"),
+            value: 100.0 * (1.0 - with.value / without.value),
+            unit: own("%"),
+            ..with.clone()
+        })
+    };
+    pairs.into_iter().filter_map(saved).collect()
 }
 
 /// The tables for people.
 pub(super) fn tables(figures: &[Figure], sizes: &[u64]) -> String {
-    let mut text =
-        String::from("Users and what they take (5 endorsements each; compact layout, LZ4, bloom filters)\n\n");
-    let _ = writeln!(
-        text,
-        "{:>8}  {:>9}  {:>9}  {:>11}  {:<9}  {:<6}  {}",
-        "Users", "Disk", "RAM", "Lookup time", "how", "claim", "documented"
-    );
     let mut rows: Vec<u64> = sizes.iter().copied().chain(DOCUMENTED.map(|(users, _)| users)).collect();
     rows.sort_unstable();
     rows.dedup();
-    for users in rows {
+    let rows = rows.into_iter().filter_map(|users| {
         let get = |figure: &str, part: &str| value(figures, users, "compact", figure, part);
-        let (Some(disk), Some(memory), Some(lookup)) =
-            (get("disk", "all"), get("memory", "with endorsements cached"), get("lookup at 90 % hits", "mean"))
-        else {
-            continue;
-        };
+        let (disk, lookup) = (get("disk", "all")?, get("lookup at 90 % hits", "mean")?);
+        let memory = get("memory", "with endorsements cached");
         let how = if sizes.contains(&users) { "measured" } else { "projected" };
         let id = DOCUMENTED.iter().find(|row| row.0 == users).map_or("", |row| row.1);
-        let documented = claim(id).and_then(|claim| claim.figure.clone()).unwrap_or_default().replace(';', "  ");
-        let _ = writeln!(
-            text,
-            "{:>8}  {:>9}  {:>9}  {:>8.5} ms  {how:<9}  {id:<6}  {documented}",
-            people(users),
-            size(disk),
-            size(memory),
-            lookup / 1e6
-        );
-    }
+        let documented = claim(id).and_then(|claim| claim.figure.clone()).unwrap_or_default().replace(';', ", ");
+        Some(vec![
+            count(users as f64),
+            metric(disk) + "B",
+            memory.map_or_else(String::new, |memory| metric(memory) + "B"),
+            plain(lookup / 1e6) + " ms",
+            how.to_owned(),
+            id.to_owned(),
+            documented,
+        ])
+    });
+    let header = ["Users", "Disk", "RAM", "Lookup time", "how", "claim", "documented"];
+    let mut text = "Users and what they take (5 endorsements each; compact layout, LZ4, bloom filters)\n\n".to_owned();
+    text += &table_with(&header, &[4, 5, 6], TEXT_WIDTH, rows);
     text += &notes(figures);
     text += &details(figures, sizes);
     text
@@ -149,11 +180,15 @@ fn notes(figures: &[Figure]) -> String {
             "from the page cache where measured, and from disk where projected"
         }
     );
-    if let (Some(disk), Some(memory)) = (error("disk"), error("memory")) {
+    if let Some(disk) = error("disk") {
+        let memory = error("memory").map_or_else(
+            || "memory is not\nprojected, because fewer than four sizes fill the caches".to_owned(),
+            |memory| format!("{memory:.1} %\nof memory"),
+        );
         let _ = writeln!(
             text,
             "Projected rows: bytes by family, memory and misses fitted to the measured rows (least squares; numbers of users\n\
-             get longer by their known rule); the fit is off by {disk:.1} % of disk and {memory:.1} % of memory at most there."
+             get longer by their known rule). Where measured, the fit is off by at most {disk:.1} % of disk; {memory}."
         );
     }
     text
@@ -162,29 +197,15 @@ fn notes(figures: &[Figure]) -> String {
 /// Everything that was measured at the largest size and of the variants, one figure a line.
 fn details(figures: &[Figure], sizes: &[u64]) -> String {
     let largest = sizes.last().copied().unwrap_or_default();
-    let mut text = String::from("\nFigures (all measured)\n\n");
-    let _ = writeln!(
-        text,
-        "{:>7}  {:<23}  {:<24}  {:<24}  {:>13} {:<6} {}",
-        "Users", "variant", "figure", "part", "value", "unit", "claim"
-    );
     let shown = figures
         .iter()
         .filter(|figure| figure.how == "measured" && (figure.variant != "compact" || figure.users == largest));
-    for figure in shown {
-        let digits = if figure.value.abs() < 100.0 { 3 } else { 0 };
-        let _ = writeln!(
-            text,
-            "{:>7}  {:<23}  {:<24}  {:<24}  {:>13.digits$} {:<6} {}",
-            people(figure.users),
-            figure.variant,
-            figure.figure,
-            figure.part,
-            figure.value,
-            figure.unit,
-            figure.claim
-        );
-    }
+    let rows = shown.map(|figure| {
+        let Figure { variant, figure: name, part, unit, claim, .. } = figure.clone();
+        vec![count(figure.users as f64), variant, name, part, plain(figure.value), unit, claim]
+    });
+    let header = ["Users", "variant", "figure", "part", "value", "unit", "claim"];
+    let mut text = format!("\nFigures (all measured)\n\n{}", table_with(&header, &[1, 2, 3, 5, 6], TEXT_WIDTH, rows));
     text +=
         "\nService times for scenarios (the least, the median, 90 and 99 per cent, the most), at the largest size\n\n";
     for (key, figure) in [
@@ -242,7 +263,7 @@ mod tests {
         assert!((4.8e12..5.8e12).contains(&disk), "600 bytes a user and longer numbers: {disk}");
         figures.extend(projected);
         let table = tables(&figures, &sizes);
-        for part in ["8B", "5.6TB  200MB  0.003ms", "UR-24", "projected", "1M", "measured", "read_time = ["] {
+        for part in ["8.00B", "5.6TB, 200MB, 0.003ms", "UR-24", "projected", "1.00M", "measured", "read_time = ["] {
             assert!(table.contains(part), "{part}:\n{table}");
         }
     }
