@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::fit::PowerLaw;
+use serde::{Deserialize, Serialize};
+
+use super::fit::{PowerLaw, mean_with_interval};
+use super::search::Crossing;
 use super::verdict::{Means, Part, Rule};
 use crate::metrics::{Method, PointResult, metric_value};
 
@@ -31,6 +34,13 @@ pub struct Run {
 }
 
 impl Run {
+    /// The command that makes it alone, at `scale`, with the first seed.
+    pub fn command(&self, scale: Scale) -> String {
+        let quote = |text: &str| format!(" --set '{text}'");
+        let sets: String = self.overrides(scale).iter().map(|text| quote(text)).collect();
+        format!("qnetsim run {}{sets}", self.file)
+    }
+
     /// What is set at `scale`.
     pub fn overrides(&self, scale: Scale) -> &'static [&'static str] {
         self.overrides[scale as usize]
@@ -47,15 +57,65 @@ impl Run {
 #[error("{0}")]
 pub struct Missing(pub String);
 
+/// A figure of `qnetsim registry bench`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct MachineFigure {
+    /// The claim that it is held against; empty if there is none.
+    pub claim: String,
+    /// Users of the registry.
+    pub users: u64,
+    /// How the registry was made: compact, documented, uncompressed, ...
+    pub variant: String,
+    /// What was measured, such as `disk` or `lookup`.
+    pub figure: String,
+    /// Which part: a family, a percentile, a number of threads.
+    pub part: String,
+    /// The figure.
+    pub value: f64,
+    /// Its unit.
+    pub unit: String,
+    /// `measured` or `projected`.
+    pub how: String,
+}
+
+/// The source that [`MachineFigure`]s come from, by which definitions ask for it.
+pub const REGISTRY_BENCH: &str = "registry-bench";
+/// The source of [`Crossing`]s.
+pub const BREAK_EVEN: &str = "break-even";
+/// The source of [`Tracked`] ids.
+pub const IDS: &str = "ids";
+/// Sources that are no scenarios.
+pub const SOURCES: [&str; 3] = [REGISTRY_BENCH, BREAK_EVEN, IDS];
+
+/// How many of the first ids a sampler tracks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tracked {
+    /// Ids that were asked about.
+    pub ids: u64,
+    /// Those of them that are tracked.
+    pub tracked: u64,
+}
+
 /// What the runs gave.
 #[derive(Debug, Default)]
 pub struct Evidence {
     /// By run, then by seed, the points; or why there are none.
     runs: BTreeMap<&'static str, Result<Vec<Vec<PointResult>>, String>>,
+    registry: Option<Result<Vec<MachineFigure>, String>>,
+    crossings: Option<Result<Vec<Crossing>, String>>,
+    tracked: Option<Vec<Tracked>>,
 }
 
 /// Takes a quantity from a point.
 pub type Quantity<'q> = &'q dyn Fn(&PointResult) -> Option<f64>;
+
+fn source<'e, T>(what: &'static str, found: Option<&'e Result<Vec<T>, String>>) -> Result<&'e [T], Missing> {
+    match found {
+        None => Err(Missing(format!("the run {what} was not made"))),
+        Some(Err(why)) => Err(Missing(format!("the run {what} failed: {why}"))),
+        Some(Ok(found)) => Ok(found),
+    }
+}
 
 impl Evidence {
     /// Adds what `run` gave, seed by seed, or why it failed.
@@ -63,19 +123,47 @@ impl Evidence {
         self.runs.insert(run, outcome);
     }
 
-    fn run(&self, run: &str) -> Result<&[Vec<PointResult>], Missing> {
-        match self.runs.get(run) {
-            None => Err(Missing(format!("the run {run} was not made"))),
-            Some(Err(why)) => Err(Missing(format!("the run {run} failed: {why}"))),
-            Some(Ok(seeds)) => Ok(seeds),
-        }
+    /// Adds the figures of the registry, or why there are none.
+    pub fn add_registry(&mut self, figures: Result<Vec<MachineFigure>, String>) {
+        self.registry = Some(figures);
+    }
+
+    /// Adds at which sizes budgets are exceeded, or why nobody knows.
+    pub fn add_crossings(&mut self, crossings: Result<Vec<Crossing>, String>) {
+        self.crossings = Some(crossings);
+    }
+
+    /// Adds how many ids are tracked, by their number, ascending.
+    pub fn add_tracked(&mut self, tracked: Vec<Tracked>) {
+        self.tracked = Some(tracked);
+    }
+
+    fn run(&self, run: &'static str) -> Result<&[Vec<PointResult>], Missing> {
+        source(run, self.runs.get(run))
+    }
+
+    /// The figures of the registry.
+    pub fn registry(&self) -> Result<&[MachineFigure], Missing> {
+        source(REGISTRY_BENCH, self.registry.as_ref())
+    }
+
+    /// At which sizes budgets are exceeded.
+    pub fn crossings(&self) -> Result<&[Crossing], Missing> {
+        source(BREAK_EVEN, self.crossings.as_ref())
+    }
+
+    /// How many ids are tracked.
+    pub fn tracked(&self) -> Result<&[Tracked], Missing> {
+        self.tracked.as_deref().ok_or_else(|| Missing(format!("the run {IDS} was not made")))
     }
 
     /// `quantity` of the points of `approach` in `run`, by size, ascending: one value a seed, and how they were obtained.
     /// Approaches are called as in result files, with their variant.
-    pub fn by_size(&self, run: &str, approach: &str, quantity: Quantity<'_>) -> Result<Vec<BySize>, Missing> {
+    pub fn by_size(&self, run: &'static str, approach: &str, quantity: Quantity<'_>) -> Result<Vec<BySize>, Missing> {
         let mut sizes: BTreeMap<u32, BySize> = BTreeMap::new();
-        for point in self.run(run)?.iter().flatten().filter(|point| point.approach == approach) {
+        let run_name = run;
+        let points = self.run(run)?.iter().flatten();
+        for point in points.filter(|point| point.approach == approach) {
             let Some(value) = quantity(point) else { continue };
             let means = match point.method {
                 Method::Event => Means::Event,
@@ -85,34 +173,40 @@ impl Evidence {
             size.values.push(value);
         }
         if sizes.is_empty() {
-            return Err(Missing(format!("the run {run} has no such figure of {approach}")));
+            return Err(Missing(format!("the run {run_name} has no such figure of {approach}")));
         }
         Ok(sizes.into_values().collect())
     }
 
     /// `quantity` of the largest size of `approach` in `run`.
-    pub fn largest(&self, run: &str, approach: &str, quantity: Quantity<'_>) -> Result<BySize, Missing> {
+    pub fn largest(&self, run: &'static str, approach: &str, quantity: Quantity<'_>) -> Result<BySize, Missing> {
         let mut sizes = self.by_size(run, approach, quantity)?;
         sizes.pop().ok_or_else(|| Missing(format!("the run {run} has no points")))
     }
 
-    /// `quantity` of `approach` at `nodes`: as measured where the run has that size, else projected by the power law
-    /// through the sizes that it has.
-    pub fn at(&self, run: &str, approach: &str, nodes: u32, quantity: Quantity<'_>) -> Result<BySize, Missing> {
+    /// `quantity` of `approach` at `nodes`: as measured where the run has that size, else projected, seed by seed, by the
+    /// power law through the sizes that it has.
+    pub fn at(&self, run: &'static str, approach: &str, nodes: u32, quantity: Quantity<'_>) -> Result<BySize, Missing> {
         let sizes = self.by_size(run, approach, quantity)?;
         if let Some(size) = sizes.iter().find(|size| size.nodes == nodes) {
             return Ok(size.clone());
         }
-        let law = power_law(&sizes).ok_or_else(|| {
+        let seeds = sizes.iter().map(|size| size.values.len()).min().unwrap_or(0);
+        let of_seed = |seed: usize| {
+            let points: Vec<_> = sizes.iter().map(|size| (f64::from(size.nodes), size.values[seed])).collect();
+            Some(PowerLaw::fit(&points).ok()?.at(f64::from(nodes)))
+        };
+        let values: Option<Vec<f64>> = (0..seeds).map(of_seed).collect();
+        let values = values.ok_or_else(|| {
             Missing(format!("the run {run} has neither {nodes} nodes nor sizes enough to project to it"))
         })?;
-        Ok(BySize { nodes, values: vec![law.at(f64::from(nodes))], means: Means::Projected })
+        Ok(BySize { nodes, values, means: Means::Projected })
     }
 
     /// How `quantity` of `approach` grows, as a part of a claim: its exponent, and the law that fits best.
     pub fn growth(
         &self,
-        run: &str,
+        run: &'static str,
         approach: &str,
         name: &str,
         quantity: Quantity<'_>,
@@ -120,12 +214,15 @@ impl Evidence {
         rule: Rule,
     ) -> Result<Part, Missing> {
         let sizes = self.by_size(run, approach, quantity)?;
-        let law = power_law(&sizes)
-            .ok_or_else(|| Missing(format!("the run {run} has fewer sizes of {approach} than a fit takes")))?;
+        let points = sizes.iter().flat_map(|size| size.values.iter().map(|value| (f64::from(size.nodes), *value)));
+        let law = PowerLaw::fit(&points.collect::<Vec<_>>())
+            .map_err(|_| Missing(format!("the run {run} has fewer sizes of {approach} than a fit takes")))?;
         let means = sizes.iter().map(|size| size.means).max().unwrap_or(Means::Event);
+        let mean = |size: &BySize| Some((f64::from(size.nodes), mean_with_interval(&size.values)?.0));
         Ok(Part {
             half_width: Some(law.half_width),
             law: Some(law.law),
+            points: sizes.iter().filter_map(mean).collect(),
             ..Part::new(name, "exponent", documented, vec![law.exponent], means, rule)
         })
     }
@@ -150,7 +247,7 @@ impl BySize {
 }
 
 impl Part {
-    /// A part without an implied number, an interval of its own, or a law.
+    /// A part without an implied number, an interval of its own, or a law, that is the same on every machine.
     pub fn new(
         name: &str,
         unit: &'static str,
@@ -165,17 +262,15 @@ impl Part {
             documented,
             implied: None,
             values,
+            is_lower_bound: false,
             half_width: None,
             law: None,
+            points: Vec::new(),
             means,
+            is_of_machine: false,
             rule,
         }
     }
-}
-
-fn power_law(sizes: &[BySize]) -> Option<PowerLaw> {
-    let points = sizes.iter().flat_map(|size| size.values.iter().map(|value| (f64::from(size.nodes), *value)));
-    PowerLaw::fit(&points.collect::<Vec<_>>()).ok()
 }
 
 /// The metric or figure `name` of a point.

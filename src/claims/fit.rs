@@ -6,7 +6,7 @@ use std::fmt;
 pub const SIZES_MIN: usize = 5;
 
 /// A law of growth with the number of nodes, up to a factor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Law {
     /// O(1).
     Constant,

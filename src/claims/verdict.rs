@@ -28,15 +28,27 @@ impl fmt::Display for Means {
     }
 }
 
-/// How a measured number is held against a documented one.
+/// How a measured number is held against a documented one; where none is documented, against the implied one.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rule {
     /// It is that number, give or take a share of it; otherwise it is off by a factor.
     Near(f64),
+    /// It is that number or less, give or take a share; otherwise it is off by a factor.
+    UpTo(f64),
+    /// It is that number or more, give or take a share; otherwise it is off by a factor.
+    From(f64),
+    /// It is between two numbers; otherwise it is off by a factor from the nearer one.
+    Between(f64, f64),
     /// It is that number at most; otherwise the claim is contradicted.
     AtMost,
     /// It is that number at least; otherwise the claim is contradicted.
     AtLeast,
+    /// It is this number at most; otherwise the claim is contradicted.
+    NoMoreThan(f64),
+    /// It is this number at least; otherwise the claim is contradicted.
+    NoLessThan(f64),
+    /// It came to that number; if only to a smaller one, because the run was smaller, the claim holds under that condition.
+    Reached,
     /// It is an exponent within so much of the documented one; otherwise the claim is contradicted.
     Exponent(f64),
     /// It grows no faster than by this law; otherwise the claim is contradicted.
@@ -45,12 +57,32 @@ pub enum Rule {
     Shown,
 }
 
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |share: f64| share * 100.0;
+        match *self {
+            Rule::Near(share) => write!(f, "within {:.0} % of the number", percent(share)),
+            Rule::UpTo(share) => write!(f, "at most {:.0} % above the number", percent(share)),
+            Rule::From(share) => write!(f, "at most {:.0} % below the number", percent(share)),
+            Rule::Between(low, high) => write!(f, "from {low} to {high}"),
+            Rule::AtMost => f.write_str("at most the number"),
+            Rule::AtLeast => f.write_str("at least the number"),
+            Rule::NoMoreThan(bound) => write!(f, "at most {bound}"),
+            Rule::NoLessThan(bound) => write!(f, "at least {bound}"),
+            Rule::Reached => f.write_str("a run of that size, or of a smaller one as a condition"),
+            Rule::Exponent(within) => write!(f, "exponent within {within} of the number"),
+            Rule::NoFasterThan(law) => write!(f, "grows no faster than {law}"),
+            Rule::Shown => f.write_str("shown, decides nothing"),
+        }
+    }
+}
+
 /// A number that was measured, with what the document says of it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Part {
     /// What it is of: `upload`, `at 1M nodes`; empty where a claim has one number.
     pub name: String,
-    /// Its unit.
+    /// Its unit; `exponent` of an exponent of growth.
     pub unit: &'static str,
     /// What is documented, in that unit.
     pub documented: Option<f64>,
@@ -58,12 +90,18 @@ pub struct Part {
     pub implied: Option<f64>,
     /// What was measured, once for each seed.
     pub values: Vec<f64>,
+    /// Whether the values are what was reached without finding the number, which is larger.
+    pub is_lower_bound: bool,
     /// Half the width of a 95 % confidence interval, where that does not come from seeds but from a fit.
     pub half_width: Option<f64>,
     /// The law of growth, where one was fitted.
     pub law: Option<Law>,
+    /// Sizes and means over seeds that the law was fitted to.
+    pub points: Vec<(f64, f64)>,
     /// How it was obtained.
     pub means: Means,
+    /// Whether it says how fast or how large this machine is, so that another gives another number.
+    pub is_of_machine: bool,
     /// What decides.
     pub rule: Rule,
 }
@@ -117,20 +155,31 @@ impl Part {
     /// What the rule says; `None` if it decides nothing, or nothing was measured.
     pub fn verdict(&self) -> Option<Verdict> {
         let (measured, _) = self.mean()?;
+        let number = self.documented.or(self.implied);
         let held = |holds: bool| Some(if holds { Verdict::Holds } else { Verdict::Contradicted });
+        let off = |holds: fn(f64, f64) -> bool, share: f64| {
+            let ratio = measured / number?;
+            Some(if holds(ratio, share) { Verdict::Holds } else { Verdict::OffBy(ratio) })
+        };
+        // Of a number that is known to be larger, only that can be said.
+        let at_most = |bound: f64| held(measured <= bound).filter(|_| !self.is_lower_bound || measured > bound);
         match self.rule {
             Rule::Shown => None,
-            Rule::NoFasterThan(law) => {
-                let position = |law: Law| Law::ALL.iter().position(|other| *other == law);
-                held(position(self.law?) <= position(law))
-            }
-            Rule::Near(share) => {
-                let ratio = self.ratio()?;
-                Some(if (ratio - 1.0).abs() <= share { Verdict::Holds } else { Verdict::OffBy(ratio) })
-            }
-            Rule::AtMost => held(measured <= self.documented?),
-            Rule::AtLeast => held(measured >= self.documented?),
-            Rule::Exponent(within) => held((measured - self.documented?).abs() <= within),
+            Rule::NoFasterThan(law) => held(self.law? <= law),
+            Rule::Near(share) => off(|ratio, share| (ratio - 1.0).abs() <= share, share),
+            Rule::UpTo(share) => off(|ratio, share| ratio <= 1.0 + share, share),
+            Rule::From(share) => off(|ratio, share| ratio >= 1.0 - share, share),
+            Rule::Between(low, high) => Some(match measured {
+                below if below < low => Verdict::OffBy(below / low),
+                above if above > high => Verdict::OffBy(above / high),
+                _ => Verdict::Holds,
+            }),
+            Rule::AtMost => at_most(number?),
+            Rule::NoMoreThan(bound) => at_most(bound),
+            Rule::AtLeast => held(measured >= number?),
+            Rule::NoLessThan(bound) => held(measured >= bound),
+            Rule::Reached => Some(if measured >= number? { Verdict::Holds } else { Verdict::HoldsConditionally }),
+            Rule::Exponent(within) => held((measured - number?).abs() <= within),
         }
     }
 }
@@ -144,6 +193,7 @@ pub fn together(parts: &[Part]) -> Option<Verdict> {
         _ if verdicts.is_empty() => None,
         all if all == verdicts.len() => Some(Verdict::Holds),
         1.. => Some(Verdict::HoldsConditionally),
+        _ if verdicts.contains(&Verdict::HoldsConditionally) => Some(Verdict::HoldsConditionally),
         _ if verdicts.contains(&Verdict::Contradicted) => Some(Verdict::Contradicted),
         _ => {
             let distance = |verdict: &Verdict| match verdict {
@@ -160,17 +210,7 @@ mod tests {
     use super::*;
 
     fn part(rule: Rule, documented: f64, values: &[f64]) -> Part {
-        Part {
-            name: String::new(),
-            unit: "1",
-            documented: Some(documented),
-            implied: None,
-            values: values.to_vec(),
-            half_width: None,
-            law: None,
-            means: Means::Event,
-            rule,
-        }
+        Part::new("", "1", Some(documented), values.to_vec(), Means::Event, rule)
     }
 
     #[test]
@@ -178,9 +218,22 @@ mod tests {
         let cases = [
             (Rule::Near(0.1), 100.0, [95.0, 105.0], Some(Verdict::Holds)),
             (Rule::Near(0.1), 100.0, [250.0, 350.0], Some(Verdict::OffBy(3.0))),
+            (Rule::UpTo(0.25), 100.0, [1.0, 3.0], Some(Verdict::Holds)),
+            (Rule::UpTo(0.25), 100.0, [120.0, 132.0], Some(Verdict::OffBy(1.26))),
+            (Rule::From(0.25), 100.0, [900.0, 100.0], Some(Verdict::Holds)),
+            (Rule::From(0.25), 100.0, [50.0, 50.0], Some(Verdict::OffBy(0.5))),
+            (Rule::Between(50.0, 70.0), 0.0, [50.0, 70.0], Some(Verdict::Holds)),
+            (Rule::Between(50.0, 70.0), 0.0, [5.0, 5.0], Some(Verdict::OffBy(0.1))),
+            (Rule::Between(50.0, 70.0), 0.0, [140.0, 140.0], Some(Verdict::OffBy(2.0))),
             (Rule::AtMost, 5.0, [4.0, 6.0], Some(Verdict::Holds)),
             (Rule::AtMost, 5.0, [5.0, 6.0], Some(Verdict::Contradicted)),
             (Rule::AtLeast, 5.0, [5.0, 6.0], Some(Verdict::Holds)),
+            (Rule::AtLeast, 5.0, [4.0, 5.0], Some(Verdict::Contradicted)),
+            (Rule::NoMoreThan(1.0), 0.0, [0.5, 0.7], Some(Verdict::Holds)),
+            (Rule::NoMoreThan(1.0), 0.0, [1.5, 0.7], Some(Verdict::Contradicted)),
+            (Rule::NoLessThan(1.0), 9.0, [1.5, 0.7], Some(Verdict::Holds)),
+            (Rule::Reached, 5.0, [5.0, 5.0], Some(Verdict::Holds)),
+            (Rule::Reached, 5.0, [1.0, 1.0], Some(Verdict::HoldsConditionally)),
             (Rule::Exponent(0.05), 2.0, [2.04, 2.0], Some(Verdict::Holds)),
             (Rule::Exponent(0.05), 1.0, [1.2, 1.2], Some(Verdict::Contradicted)),
             (Rule::Shown, 5.0, [5.0, 6.0], None),
@@ -192,6 +245,20 @@ mod tests {
         let grows = |law| Part { law: Some(law), ..part(Rule::NoFasterThan(Law::Logarithmic), 0.0, &[0.1]) };
         assert_eq!(grows(Law::Constant).verdict(), Some(Verdict::Holds));
         assert_eq!(grows(Law::Linear).verdict(), Some(Verdict::Contradicted));
+    }
+
+    #[test]
+    fn a_lower_bound_can_only_contradict_an_upper_one() {
+        let reached = |value: f64| Part { is_lower_bound: true, ..part(Rule::AtMost, 10.0, &[value]) };
+        assert_eq!((reached(100.0).verdict(), reached(5.0).verdict()), (Some(Verdict::Contradicted), None));
+    }
+
+    #[test]
+    fn the_implied_number_decides_where_none_is_documented() {
+        let implied = Part { documented: None, implied: Some(10.0), ..part(Rule::Near(0.1), 0.0, &[10.5]) };
+        assert_eq!((implied.verdict(), implied.ratio()), (Some(Verdict::Holds), None));
+        let neither = Part { documented: None, ..part(Rule::Near(0.1), 0.0, &[10.5]) };
+        assert_eq!(neither.verdict(), None);
     }
 
     #[test]

@@ -1,22 +1,33 @@
 //! `qnetsim claims`: what the documents claim, beside what runs of this program give.
 
+mod sources;
+
 use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::run::{simulate, threads};
+use super::run::threads;
 use super::{Failure, print};
-use crate::claims::evidence::{Evidence, Run, Scale};
-use crate::claims::runs::RUNS;
-use crate::claims::{Definition, claims, definition};
-use crate::metrics::PointResult;
-use crate::report::{Answer, claims_csv, claims_human, claims_json, claims_markdown};
-use crate::scenario;
+use crate::claims::evidence::{BREAK_EVEN, Evidence, IDS, REGISTRY_BENCH, SOURCES, Scale};
+use crate::claims::runs::{RUNS, SEEDS};
+use crate::claims::{Claim, Definition, claims, definition};
+use crate::metrics::{available_memory, total_memory};
+use crate::report::{
+    Answer, Ran, check_writable, claims_csv, claims_human, claims_json, claims_markdown, growth_svg, verdicts_svg,
+    write_results,
+};
+use sources::Sources;
 
 pub(super) const CLAIMS_EXAMPLES: &str = "Examples:
+  qnetsim claims
   qnetsim claims --document qnet-scalability
-  qnetsim claims --id QN-09,QN-53
-  qnetsim claims --document qnet-scalability --scale full --format markdown > claims.md";
+  qnetsim claims --id QN-09,QN-53 --format json
+  qnetsim claims --scale full --out results/claims --work /data/scratch";
+
+pub(super) const CLAIMS_EXIT_CODES: &str = "Exit codes: 0 every chosen claim has a verdict, whichever it is; 2 bad \
+    arguments; 4 a file cannot be written; 70 a claim lacks its evidence, because a run failed or did not fit; 130 \
+    interrupted.";
 
 /// Arguments of `qnetsim claims`.
 #[derive(Debug, clap::Args)]
@@ -37,7 +48,15 @@ pub(super) struct ClaimsArgs {
     #[arg(long, value_enum, default_value_t = ClaimsFormat::Human)]
     format: ClaimsFormat,
 
-    /// Threads to use; all cores if not given. Changes no result.
+    /// Folder for claims.md, claims.csv, claims.json, growth.svg and verdicts.svg.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+
+    /// Folder for the registries that are measured, which are removed again; one for temporary files if not given.
+    #[arg(long, value_name = "DIR")]
+    work: Option<PathBuf>,
+
+    /// Threads to use; all cores if not given. Changes no simulated result.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
@@ -67,10 +86,19 @@ impl Document {
 /// How large the runs of `claims` are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ClaimsScale {
-    /// Up to 100,000 nodes; larger sizes are projected from at least five.
+    /// Up to 100,000 nodes and users, three seeds; larger sizes are projected from at least five.
     Quick,
-    /// The documents' own sizes, up to ten million nodes.
+    /// The documents' own sizes, up to ten million nodes and users, five seeds: up to half an hour and 10 GB.
     Full,
+}
+
+impl ClaimsScale {
+    fn name(self) -> &'static str {
+        match self {
+            ClaimsScale::Quick => "quick",
+            ClaimsScale::Full => "full",
+        }
+    }
 }
 
 impl From<ClaimsScale> for Scale {
@@ -85,9 +113,9 @@ impl From<ClaimsScale> for Scale {
 /// What `claims` prints.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ClaimsFormat {
-    /// Blocks of text.
+    /// A table, and a sentence for each claim.
     Human,
-    /// A table.
+    /// The same as Markdown.
     Markdown,
     /// One JSON document.
     Json,
@@ -98,23 +126,34 @@ enum ClaimsFormat {
 /// Runs what the chosen claims need, and prints what follows.
 pub(super) fn answer(args: &ClaimsArgs) -> Result<(), Failure> {
     let chosen = chosen(args)?;
-    let needed: BTreeSet<&str> = chosen.iter().flat_map(|(_, definition)| definition.runs).copied().collect();
-    let mut evidence = Evidence::default();
-    for run in RUNS.iter().filter(|run| needed.contains(run.name)) {
-        evidence.add(run.name, make(run, args.scale.into(), threads(args.threads), args.quiet));
+    let input_output = |error: &dyn std::error::Error| Failure::of(Failure::INPUT_OUTPUT, error);
+    if let Some(out) = &args.out {
+        check_writable(out).map_err(|error| input_output(&error))?;
     }
+    let evidence = gather(args, &chosen);
     let answers: Vec<Answer> = chosen
         .into_iter()
         .map(|(claim, definition)| {
-            let parts = (definition.parts)(&evidence).map_err(|missing| missing.to_string());
-            Answer { claim, definition, parts }
+            let parts = (definition.parts)(&evidence, definition.id).map_err(|missing| missing.to_string());
+            Answer { claim, definition, parts, commands: commands(definition, args.scale.into()) }
         })
         .collect();
+    let ran = ran(args);
+    if let Some(out) = &args.out {
+        let mut files = vec![
+            ("claims.md", claims_markdown(&ran, &answers).into_bytes()),
+            ("claims.csv", claims_csv(&answers)),
+            ("claims.json", claims_json(&ran, &answers).into_bytes()),
+        ];
+        files.extend(growth_svg(&answers).map(|svg| ("growth.svg", svg)));
+        files.extend(verdicts_svg(&answers).map(|svg| ("verdicts.svg", svg)));
+        write_results(out, &files).map_err(|error| input_output(&error))?;
+    }
     print(&match args.format {
-        ClaimsFormat::Human => claims_human(&answers),
-        ClaimsFormat::Markdown => claims_markdown(&answers),
+        ClaimsFormat::Human => claims_human(&ran, &answers),
+        ClaimsFormat::Markdown => claims_markdown(&ran, &answers),
         ClaimsFormat::Csv => String::from_utf8_lossy(&claims_csv(&answers)).into_owned(),
-        ClaimsFormat::Json => claims_json(&answers),
+        ClaimsFormat::Json => claims_json(&ran, &answers),
     })?;
     let without: Vec<_> =
         answers.iter().filter(|answer| answer.parts.is_err()).map(|answer| &*answer.claim.id).collect();
@@ -125,16 +164,16 @@ pub(super) fn answer(args: &ClaimsArgs) -> Result<(), Failure> {
     Err(Failure { code: Failure::INTERNAL, message })
 }
 
-type Chosen = Vec<(&'static crate::claims::Claim, &'static Definition)>;
+type Chosen = Vec<(&'static Claim, &'static Definition)>;
 
 /// The claims that `args` ask for, in the order of the documents.
 fn chosen(args: &ClaimsArgs) -> Result<Chosen, Failure> {
     let bad = |message: String| Failure { code: Failure::BAD_SCENARIO, message };
     for id in &args.ids {
         if definition(id).is_none() {
-            let known: Vec<_> = claims().iter().map(|claim| claim.id.as_str()).collect();
-            let near = known.iter().min_by_key(|known| strsim::damerau_levenshtein(known, id)).unwrap_or(&"");
-            return Err(bad(format!("error: no claim is called {id:?}: write {near}?")));
+            let known = claims().iter().map(|claim| claim.id.as_str());
+            let near = known.min_by_key(|known| strsim::damerau_levenshtein(known, id)).unwrap_or("");
+            return Err(bad(format!("error: no claim is called {id:?}: did you mean {near}?")));
         }
     }
     let wanted = claims().iter().filter(|claim| args.document.is_none_or(|document| document.name() == claim.document));
@@ -146,14 +185,73 @@ fn chosen(args: &ClaimsArgs) -> Result<Chosen, Failure> {
     Ok(chosen)
 }
 
-/// The points that `run` gives, seed by seed, or why it fails.
-fn make(run: &Run, scale: Scale, threads: usize, quiet: bool) -> Result<Vec<Vec<PointResult>>, String> {
-    (1..=run.seeds(scale))
-        .map(|seed| {
-            let mut overrides: Vec<String> = run.overrides(scale).iter().map(|text| (*text).to_owned()).collect();
-            overrides.push(format!("seed={seed}"));
-            let scenario = scenario::parse(run.file, run.text, &overrides).map_err(|error| error.render(false))?;
-            simulate(&scenario, threads, quiet).map_err(|failure| failure.message)
-        })
-        .collect()
+/// Makes every run that a chosen claim needs, once.
+fn gather(args: &ClaimsArgs, chosen: &Chosen) -> Evidence {
+    let needed: BTreeSet<&str> = chosen.iter().flat_map(|(_, definition)| definition.runs).copied().collect();
+    let mut sources = Sources::new(args.scale.into(), threads(args.threads), args.quiet, needed.len());
+    let mut evidence = Evidence::default();
+    for run in RUNS.iter().filter(|run| needed.contains(run.name)) {
+        evidence.add(run.name, sources.scenario(run));
+    }
+    if needed.contains(BREAK_EVEN) {
+        evidence.add_crossings(sources.crossings());
+    }
+    if needed.contains(IDS) {
+        evidence.add_tracked(sources.tracked());
+    }
+    if needed.contains(REGISTRY_BENCH) {
+        evidence.add_registry(sources.registry(args.work.as_deref()));
+    }
+    evidence
+}
+
+/// How the runs of `definition` are made alone.
+fn commands(definition: &Definition, scale: Scale) -> Vec<String> {
+    let command = |name: &&str| match RUNS.iter().find(|run| run.name == *name) {
+        Some(run) => run.command(scale),
+        None if *name == REGISTRY_BENCH => format!("qnetsim registry bench --users {}", sources::users(scale)),
+        None => {
+            debug_assert!(SOURCES.contains(name));
+            format!("qnetsim claims --id {}", definition.id)
+        }
+    };
+    definition.runs.iter().map(command).collect()
+}
+
+/// What made the answers, and where.
+fn ran(args: &ClaimsArgs) -> Ran {
+    let mut command = "qnetsim claims".to_owned();
+    if let Some(document) = args.document {
+        command += &format!(" --document {}", document.name());
+    }
+    if !args.ids.is_empty() {
+        command += &format!(" --id {}", args.ids.join(","));
+    }
+    let scale = args.scale.name();
+    command += &format!(" --scale {scale}");
+    let gigabytes =
+        |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), |bytes| format!("{:.1} GB", bytes as f64 / 1e9));
+    let read = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
+    let processor = read("/proc/cpuinfo").and_then(|text| {
+        let line = text.lines().find(|line| line.starts_with("model name"))?;
+        Some(line.split_once(':')?.1.trim().to_owned())
+    });
+    let kernel = read("/proc/sys/kernel/osrelease").map_or(String::new(), |text| format!(" {}", text.trim()));
+    let machine = format!(
+        "{} cores{}, {} of memory ({} free), {}{kernel} {}",
+        threads(None),
+        processor.map_or(String::new(), |name| format!(" ({name})")),
+        gigabytes(total_memory()),
+        gigabytes(available_memory()),
+        std::env::consts::OS,
+        std::env::consts::ARCH,
+    );
+    let seeds = SEEDS[Scale::from(args.scale) as usize];
+    Ran {
+        command,
+        version: format!("qnetsim {}", env!("CARGO_PKG_VERSION")),
+        machine,
+        seeds: format!("1 to {seeds}; registry 1"),
+        scale,
+    }
 }

@@ -13,7 +13,7 @@ use crate::registry::rules::Refusal;
 use crate::registry::{CacheSizes, DatabaseError, UserDatabase};
 use crate::scenario;
 
-mod bench;
+pub(super) mod bench;
 mod commands;
 mod import;
 

@@ -1,14 +1,17 @@
 //! Claims with their verdicts: for people, as Markdown, CSV and JSON.
 
+mod charts;
+mod rows;
+
 use std::fmt::Write;
 
-use serde::Serialize;
-
-use super::number::{Number, plain};
-use super::sheet;
-use super::table::bullet;
-use crate::claims::verdict::{Means, Part, Verdict, together};
+use super::number::{count, plain};
+use super::table::{bullet, table_with};
+use crate::claims::verdict::{Part, Verdict, together};
 use crate::claims::{Claim, Definition};
+
+pub use charts::{growth_svg, verdicts_svg};
+pub use rows::{claims_csv, claims_json};
 
 /// A claim with what was found.
 #[derive(Clone, Debug)]
@@ -19,6 +22,23 @@ pub struct Answer {
     pub definition: &'static Definition,
     /// The numbers that decide, or why there are none.
     pub parts: Result<Vec<Part>, String>,
+    /// Command lines that make what it needs alone.
+    pub commands: Vec<String>,
+}
+
+/// What made the answers, and where.
+#[derive(Clone, Debug)]
+pub struct Ran {
+    /// The command.
+    pub command: String,
+    /// Program and version.
+    pub version: String,
+    /// Cores, memory, system.
+    pub machine: String,
+    /// Seeds of the runs.
+    pub seeds: String,
+    /// `quick` or `full`.
+    pub scale: &'static str,
 }
 
 impl Answer {
@@ -26,6 +46,11 @@ impl Answer {
     pub fn verdict(&self) -> Option<Verdict> {
         let parts = self.parts.as_ref().ok()?;
         Some(together(parts).unwrap_or(Verdict::NotMeasurable))
+    }
+
+    /// Whether a number of this machine decides.
+    pub fn is_of_machine(&self) -> bool {
+        self.parts.as_ref().is_ok_and(|parts| parts.iter().any(|part| part.is_of_machine))
     }
 
     fn verdict_text(&self) -> String {
@@ -39,63 +64,117 @@ impl Answer {
             (None, _) => String::new(),
         }
     }
+
+    /// Of a claim with one number, that number; its row is the claim's.
+    fn only_part(&self) -> Option<&Part> {
+        match self.parts.as_deref() {
+            Ok([part]) if part.name.is_empty() => Some(part),
+            _ => None,
+        }
+    }
 }
 
-/// `12.0 ± 0.3 msg/s`.
+/// A number with its interval: `33.3K ±12.0`, `n^1.00 ±0.02, O(n)`, `>100K`.
 fn measured_text(part: &Part) -> String {
     let Some((mean, half_width)) = part.mean() else { return "nothing".to_owned() };
-    let interval = half_width.filter(|half| *half > 0.0).map_or(String::new(), |half| format!(" ± {}", plain(half)));
-    let unit = if matches!(part.unit, "1" | "exponent") { String::new() } else { format!(" {}", part.unit) };
-    let exponent = if part.unit == "exponent" { "n^" } else { "" };
-    let law = part.law.map_or(String::new(), |law| format!(", best fit {law}"));
-    format!("{exponent}{}{interval}{unit}{law}", signed(mean))
-}
-
-/// Three digits; whole numbers of people's size in full.
-fn signed(value: f64) -> String {
-    if value < 0.0 { format!("-{}", plain(-value)) } else { plain(value) }
-}
-
-/// Blocks of text, one a claim.
-pub fn claims_human(answers: &[Answer]) -> String {
-    let mut text = String::new();
-    for answer in answers {
-        let (claim, verdict) = (answer.claim, answer.verdict_text());
-        let _ = writeln!(text, "{}  {}\n  {}: {}", claim.id, verdict, claim.place, claim.claim);
-        if claim.figure.is_some() {
-            let _ = writeln!(text, "  documented {}", answer.documented_text());
+    let interval = half_width.filter(|half| *half > 0.0).map_or(String::new(), |half| format!(" ±{}", short(half)));
+    match part.law {
+        Some(law) => {
+            let half = half_width.map_or(String::new(), |half| format!(" ±{half:.2}"));
+            format!("n^{mean:.2}{half}, {law}")
         }
-        match &answer.parts {
-            Err(why) => _ = writeln!(text, "  {why}"),
-            Ok(parts) => parts.iter().for_each(|part| _ = writeln!(text, "  {}", part_line(part))),
-        }
-        let because = bullet(answer.definition.because);
-        text.push_str(&because.lines().map(|line| format!("  {line}\n")).collect::<String>());
-        text.push('\n');
+        None if part.is_lower_bound => format!(">{}", short(mean)),
+        None => format!("{}{interval} {}", short(mean), unit(part)).trim_end().to_owned(),
     }
+}
+
+fn unit(part: &Part) -> &'static str {
+    if matches!(part.unit, "1" | "exponent") { "" } else { part.unit }
+}
+
+/// Three digits: small numbers in full, large ones with the documents' units.
+fn short(value: f64) -> String {
+    match value {
+        negative if negative < 0.0 => format!("-{}", short(-negative)),
+        large if large >= 10_000.0 => count(large),
+        small => plain(small),
+    }
+}
+
+fn optional(value: Option<f64>) -> String {
+    value.map_or_else(String::new, short)
+}
+
+/// Lines that say what made the answers.
+fn header(ran: &Ran) -> [String; 5] {
+    let Ran { command, version, machine, seeds, scale } = ran;
+    [
+        format!("command: {command}"),
+        format!("version: {version}"),
+        format!("machine: {machine}"),
+        format!("seeds: {seeds}"),
+        format!("scale: {scale}"),
+    ]
+}
+
+const HEADER: [&str; 8] = ["id", "claim, part", "documented", "implied", "measured", "ratio", "obtained", "verdict"];
+/// The widest a column of text is, in characters.
+const TEXT_WIDTH: u16 = 22;
+
+/// A row for each claim and one for each of its parts.
+fn table_rows(answer: &Answer) -> Vec<Vec<String>> {
+    let of_part = |part: &Part| {
+        let verdict = part.verdict().map_or_else(String::new, |verdict| verdict.to_string());
+        [
+            optional(part.documented),
+            optional(part.implied),
+            measured_text(part),
+            optional(part.ratio()),
+            part.means.to_string(),
+            verdict,
+        ]
+    };
+    let quote = format!("\"{}\"", answer.definition.words().quote);
+    let mut first = vec![answer.claim.id.clone(), quote, answer.documented_text()];
+    if let Some(part) = answer.only_part() {
+        let [_, rest @ ..] = of_part(part);
+        first.extend(rest);
+        return vec![first];
+    }
+    first.extend([String::new(), String::new(), String::new(), String::new(), answer.verdict_text()]);
+    let mut rows = vec![first];
+    for part in answer.parts.as_deref().unwrap_or_default() {
+        rows.push([vec![String::new(), part.name.clone()], of_part(part).to_vec()].concat());
+    }
+    rows
+}
+
+/// For people: a table, and a sentence for each claim.
+pub fn claims_human(ran: &Ran, answers: &[Answer]) -> String {
+    let mut text = header(ran).map(|line| bullet(&line)).concat() + "\n";
+    text += &table_with(&HEADER, &[0, 1, 2, 4, 6, 7], TEXT_WIDTH, answers.iter().flat_map(table_rows));
+    text += "\nWhy\n\n";
+    for answer in answers {
+        text += &bullet(&format!("{} {}: {}", answer.claim.id, answer.verdict_text(), sentence(answer)));
+    }
+    text += "\nMeasured: mean and 95 % confidence interval over seeds, or of a fit; ratio: measured by documented. A number\n\
+             obtained as `measured` is of this machine.\n\n";
     text + &summary(answers)
 }
 
-fn part_line(part: &Part) -> String {
-    let name = if part.name.is_empty() { "measured".to_owned() } else { part.name.clone() };
-    let implied = part.implied.map_or(String::new(), |implied| format!(", implied {}", plain(implied)));
-    let ratio = part.ratio().map_or(String::new(), |ratio| format!(", {} times the documented", signed(ratio)));
-    let verdict = part.verdict().map_or(String::new(), |verdict| format!(": {verdict}"));
-    let seeds = match (part.means, part.values.len()) {
-        (Means::Projected, _) | (_, 0 | 1) => String::new(),
-        (_, seeds) => format!(", {seeds} seeds"),
-    };
-    format!("{name}: {} ({}{seeds}){implied}{ratio}{verdict}", measured_text(part), part.means)
+/// The sentence that explains the verdict, or what is missing.
+fn sentence(answer: &Answer) -> &str {
+    match &answer.parts {
+        Ok(_) => &answer.definition.words().because,
+        Err(why) => why,
+    }
 }
 
 /// How many claims have which verdict.
 fn summary(answers: &[Answer]) -> String {
     let mut words: Vec<(String, usize)> = Vec::new();
     for answer in answers {
-        let word = match answer.verdict() {
-            Some(Verdict::OffBy(_)) => "off by a factor".to_owned(),
-            _ => answer.verdict_text(),
-        };
+        let word = verdict_kind(answer);
         match words.iter_mut().find(|(other, _)| *other == word) {
             Some((_, count)) => *count += 1,
             None => words.push((word, 1)),
@@ -105,146 +184,87 @@ fn summary(answers: &[Answer]) -> String {
     format!("{} claims: {}\n", answers.len(), words.join(", "))
 }
 
-/// A table, a row a claim.
-pub fn claims_markdown(answers: &[Answer]) -> String {
-    let mut text = "| id | claim | documented | measured | obtained | verdict | because |\n".to_owned();
-    text += "|---|---|---|---|---|---|---|\n";
+/// The verdict without its factor.
+fn verdict_kind(answer: &Answer) -> String {
+    match answer.verdict() {
+        Some(Verdict::OffBy(_)) => "off by a factor".to_owned(),
+        _ => answer.verdict_text(),
+    }
+}
+
+/// A table with a row for each claim; then the growth of quantities, the rules, and the commands that make runs alone.
+pub fn claims_markdown(ran: &Ran, answers: &[Answer]) -> String {
+    let mut text = "# Claims of the documents, and what was measured\n\n".to_owned();
+    header(ran).iter().for_each(|line| _ = writeln!(text, "- {line}"));
+    let _ = writeln!(text, "\n{}", summary(answers));
+    text += "| id | the document says | documented | implied | measured | ratio | obtained | verdict | because |\n";
+    text += "|---|---|---|---|---|---|---|---|---|\n";
     for answer in answers {
-        let (measured, means) = match &answer.parts {
-            Err(why) => (why.clone(), String::new()),
-            Ok(parts) => {
-                let lines: Vec<_> = parts.iter().map(short_line).collect();
-                let mut means: Vec<_> = parts.iter().map(|part| part.means).collect();
-                means.sort();
-                means.dedup();
-                (lines.join("<br>"), means.iter().map(Means::to_string).collect::<Vec<_>>().join(", "))
-            }
-        };
+        let parts = answer.parts.as_deref().unwrap_or_default();
+        let lines = |cell: &dyn Fn(&Part) -> String| parts.iter().map(cell).collect::<Vec<_>>().join("<br>");
+        let mut means: Vec<_> = parts.iter().map(|part| part.means).collect();
+        means.sort();
+        means.dedup();
         let cells = [
             answer.claim.id.clone(),
-            answer.claim.claim.clone(),
+            format!("\"{}\"", answer.definition.words().quote),
             answer.documented_text(),
-            measured,
-            means,
+            lines(&|part| optional(part.implied)),
+            lines(&|part| named(part, measured_text(part))),
+            lines(&|part| optional(part.ratio())),
+            means.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
             answer.verdict_text(),
-            answer.definition.because.to_owned(),
+            sentence(answer).to_owned(),
         ];
-        let cells: Vec<_> = cells.iter().map(|cell| cell.replace('|', "\\|")).collect();
+        // A column of empty lines says nothing.
+        let empty = |cell: String| if cell.replace("<br>", "").is_empty() { String::new() } else { cell };
+        let cells = cells.map(|cell| empty(cell.replace('|', "\\|").replace('\n', " ")));
         let _ = writeln!(text, "| {} |", cells.join(" | "));
     }
-    format!("{text}\n{}", summary(answers))
+    text + &growth_markdown(answers) + &rules_markdown(answers)
 }
 
-fn short_line(part: &Part) -> String {
-    let name = if part.name.is_empty() { String::new() } else { format!("{}: ", part.name) };
-    let implied = part.implied.map_or(String::new(), |implied| format!(" (implied {})", plain(implied)));
-    format!("{name}{}{implied}", measured_text(part))
+fn named(part: &Part, text: String) -> String {
+    if part.name.is_empty() { text } else { format!("{}: {text}", part.name) }
 }
 
-const COLUMNS: [&str; 16] = [
-    "id",
-    "document",
-    "claim",
-    "part",
-    "unit",
-    "documented",
-    "implied",
-    "simulated",
-    "on_this_machine",
-    "half_width",
-    "ratio",
-    "law",
-    "seeds",
-    "obtained",
-    "part_verdict",
-    "verdict",
-];
-
-#[derive(Serialize)]
-struct Row<'a> {
-    id: &'a str,
-    document: &'a str,
-    claim: &'a str,
-    part: &'a str,
-    unit: &'a str,
-    documented: Option<Number>,
-    implied: Option<Number>,
-    simulated: Option<Number>,
-    on_this_machine: Option<Number>,
-    half_width: Option<Number>,
-    ratio: Option<Number>,
-    law: Option<String>,
-    seeds: Option<usize>,
-    obtained: Option<String>,
-    part_verdict: Option<String>,
-    verdict: String,
-}
-
-fn rows(answer: &Answer) -> Vec<Row<'_>> {
-    let row = |part: Option<&'static str>| Row {
-        id: &answer.claim.id,
-        document: &answer.claim.document,
-        claim: &answer.claim.claim,
-        part: part.unwrap_or(""),
-        unit: answer.claim.unit.as_deref().unwrap_or(""),
-        documented: answer.claim.number().map(Number),
-        implied: None,
-        simulated: None,
-        on_this_machine: None,
-        half_width: None,
-        ratio: None,
-        law: None,
-        seeds: None,
-        obtained: None,
-        part_verdict: None,
-        verdict: answer.verdict_text(),
-    };
-    let Ok(parts) = &answer.parts else { return vec![row(None)] };
-    let of_part = |part: &'_ Part| {
-        let mean = part.mean();
-        let value = mean.map(|(mean, _)| Number(mean));
-        let here = part.means == Means::Measured;
-        Row {
-            documented: part.documented.map(Number),
-            implied: part.implied.map(Number),
-            simulated: value.filter(|_| !here),
-            on_this_machine: value.filter(|_| here),
-            half_width: mean.and_then(|(_, half)| half).map(Number),
-            ratio: part.ratio().map(Number),
-            law: part.law.map(|law| law.to_string()),
-            seeds: Some(part.values.len()),
-            obtained: Some(part.means.to_string()),
-            part_verdict: part.verdict().map(|verdict| verdict.to_string()),
-            ..row(None)
-        }
-    };
-    parts.iter().map(|part| Row { part: &part.name, unit: part.unit, ..of_part(part) }).collect()
-}
-
-/// Tidy CSV, a row a part of a claim. What clocks and disks of this machine say stands in a column of its own.
-pub fn claims_csv(answers: &[Answer]) -> Vec<u8> {
-    sheet::csv(&COLUMNS, answers.iter().flat_map(rows))
-}
-
-/// One JSON document: the rows of the CSV by claim.
-pub fn claims_json(answers: &[Answer]) -> String {
-    #[derive(Serialize)]
-    struct Of<'a> {
-        id: &'a str,
-        verdict: String,
-        because: &'a str,
-        missing: Option<&'a str>,
-        parts: Vec<Row<'a>>,
+/// The fits, a row for each quantity.
+fn growth_markdown(answers: &[Answer]) -> String {
+    let parts = answers.iter().flat_map(|answer| {
+        let parts = answer.parts.as_deref().unwrap_or_default();
+        parts.iter().filter_map(move |part| Some((answer, part, part.law?)))
+    });
+    let mut text = "\n## Growth\n\n| claim | quantity | sizes | exponent | 95 % interval | best law |\n".to_owned();
+    text += "|---|---|---|---|---|---|\n";
+    let before = text.len();
+    for (answer, part, law) in parts {
+        let Some((exponent, half)) = part.mean() else { continue };
+        let half = half.unwrap_or(0.0);
+        let sizes: Vec<_> = part.points.iter().map(|(size, _)| short(*size)).collect();
+        let (id, name, sizes) = (&answer.claim.id, &part.name, sizes.join(", "));
+        let (low, high) = (exponent - half, exponent + half);
+        let _ = writeln!(text, "| {id} | {name} | {sizes} | {exponent:.3} | {low:.3} to {high:.3} | {law} |");
     }
-    let all: Vec<_> = answers
-        .iter()
-        .map(|answer| Of {
-            id: &answer.claim.id,
-            verdict: answer.verdict_text(),
-            because: answer.definition.because,
-            missing: answer.parts.as_ref().err().map(String::as_str),
-            parts: rows(answer),
-        })
-        .collect();
-    serde_json::to_string_pretty(&all).expect("names and numbers are JSON") + "\n"
+    if text.len() == before { String::new() } else { text }
 }
+
+/// What decides each part, and how its runs are made alone.
+fn rules_markdown(answers: &[Answer]) -> String {
+    let mut text = "\n## Rules and runs\n\n".to_owned();
+    for answer in answers {
+        let rules: Vec<String> = answer
+            .parts
+            .as_deref()
+            .unwrap_or_default()
+            .iter()
+            .filter(|part| part.verdict().is_some())
+            .map(|part| named(part, part.rule.to_string()))
+            .collect();
+        let commands: Vec<String> = answer.commands.iter().map(|command| format!("  - `{command}`")).collect();
+        let _ = writeln!(text, "- {}: {}\n{}", answer.claim.id, rules.join("; "), commands.join("\n"));
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
