@@ -231,7 +231,7 @@ fn the_folder_of_baselines_can_be_named() {
 #[test]
 fn a_scenario_that_does_not_fit_is_told_and_the_others_are_checked() {
     let folder = accepted("");
-    let huge = SCENARIO.replace("little", "huge").replace("nodes = 100", "nodes = \"4B\"");
+    let huge = SCENARIO.replace("little", "huge").replace("nodes = 100", "nodes = \"4G\"");
     fs::write(folder.path().join("huge.toml"), format!("{huge}[thresholds]\n\"messages.lost\" = \"== 0\"\n")).unwrap();
     let assert = qnetsim(folder.path()).args(["check", "."]).assert().code(3);
     assert

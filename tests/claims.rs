@@ -121,7 +121,7 @@ fn every_format_and_every_file_says_the_same_of_a_claim() {
     let verdict = json["claims"][0]["verdict"].as_str().unwrap();
     assert_eq!(json["command"], "qnetsim claims --id QN-06 --scale quick");
     for text in [&human, &markdown] {
-        assert!(text.contains(verdict) && text.contains("O(n) for consensus rounds"), "{text}");
+        assert!(text.contains(verdict) && text.contains("Messages: O(n) for"), "{text}");
         for stated in ["qnetsim claims --id QN-06", env!("CARGO_PKG_VERSION"), "cores", "seeds: 1 to 3"] {
             assert!(text.contains(stated), "{stated} is missing from\n{text}");
         }

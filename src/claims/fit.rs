@@ -164,7 +164,8 @@ mod tests {
 
     #[test]
     fn pure_laws_are_recognised() {
-        let cases: [(fn(f64) -> f64, Law, f64, f64); 5] = [
+        type Case = (fn(f64) -> f64, Law, f64, f64);
+        let cases: [Case; 5] = [
             (|_| 7.0, Law::Constant, 0.0, 1e-9),
             (|n| 3.0 * libm::log2(n), Law::Logarithmic, 0.11, 0.02),
             (|n| 0.5 * n, Law::Linear, 1.0, 1e-9),

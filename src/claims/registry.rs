@@ -175,8 +175,10 @@ fn disk(evidence: &Evidence, id: &'static str) -> Parts {
     let written = bench.find(EVERYBODY, "documented", "disk", "all")?;
     let compact = bench.find(EVERYBODY, COMPACT, "disk", "all")?;
     let rule = Rule::UpTo(ROUNDED);
+    // The document's own compressed families, from its schema.
+    let implied = Some(1.5 + 0.3 + 3.7 + 0.15);
     Ok(vec![
-        machine(written, "document's layout", ("TB", 1e12), documented(id), rule),
+        Part { implied, ..machine(written, "document's layout", ("TB", 1e12), documented(id), rule) },
         machine(compact, "compact layout", ("TB", 1e12), documented(id), rule),
     ])
 }
@@ -198,7 +200,12 @@ fn cache_hit(evidence: &Evidence, id: &'static str) -> Parts {
     let part = |statistic: &str, rule| {
         Ok(machine(bench.largest(COMPACT, "hit", statistic)?, statistic, ("ns", 1.0), documented(id), rule))
     };
-    Ok(vec![part("p50", Rule::UpTo(ROUNDED))?, part("p99", Rule::UpTo(ROUNDED))?])
+    Ok(vec![part("p50", Rule::UpTo(ROUNDED))?, part("p99", Rule::Shown)?])
+}
+
+/// The document gives ranges of what is typical, so the median decides against their end, and the rest is shown.
+fn typical(statistic: &str) -> Rule {
+    if statistic == "p50" { Rule::UpTo(0.0) } else { Rule::Shown }
 }
 
 fn cache_miss(evidence: &Evidence, _: &'static str) -> Parts {
@@ -207,7 +214,7 @@ fn cache_miss(evidence: &Evidence, _: &'static str) -> Parts {
     for statistic in ["p50", "p99"] {
         let figure = bench.largest(COMPACT, "miss", statistic)?;
         let name = format!("{statistic}, {} users", users_text(figure.users));
-        parts.push(machine(figure, &name, ("us", 1e3), Some(10.0), Rule::UpTo(0.0)));
+        parts.push(machine(figure, &name, ("us", 1e3), Some(10.0), typical(statistic)));
     }
     // Only where the page cache may be emptied.
     if let Ok(cold) = bench.largest(COMPACT, "cold miss", "p50") {
@@ -243,7 +250,7 @@ fn single_write(evidence: &Evidence, _: &'static str) -> Parts {
         for statistic in ["p50", "p99"] {
             let figure = bench.largest(COMPACT, figure, statistic)?;
             let name = format!("{name}, {statistic}");
-            parts.push(machine(figure, &name, ("us", 1e3), Some(100.0), Rule::UpTo(0.0)));
+            parts.push(machine(figure, &name, ("us", 1e3), Some(100.0), typical(statistic)));
         }
     }
     Ok(parts)
@@ -303,16 +310,19 @@ fn restarts(evidence: &Evidence, id: &'static str) -> Parts {
     let bench = Bench::of(evidence)?;
     let mut parts = Vec::new();
     for (variant, name) in [("crash", "on disk"), ("crash-memory", "in memory")] {
-        let acknowledged = bench.largest(variant, "restarts", "acknowledged")?;
-        let lost = bench.largest(variant, "restarts", "lost")?;
-        let kills = bench.largest(variant, "restarts", "kills")?;
-        let name = format!("{name}, lost of {} in {} kills", acknowledged.value, kills.value);
-        // What is in memory alone is said to be lost, and all of it.
-        let (documented, rule) = match variant {
-            "crash" => (documented(id), Rule::AtMost),
-            _ => (Some(acknowledged.value), Rule::AtLeast),
-        };
-        parts.push(machine(lost, &name, ("records", 1.0), documented, rule));
+        let find = |part: &str| bench.largest(variant, "restarts", part);
+        let (acknowledged, lost, kills) = (find("acknowledged")?, find("lost")?, find("kills")?);
+        let records = ("records", 1.0);
+        parts.push(machine(acknowledged, &format!("{name}, acknowledged"), records, None, Rule::Shown));
+        parts.push(machine(kills, &format!("{name}, kills"), ("1", 1.0), None, Rule::Shown));
+        // What is in memory alone is said to be lost, all of it.
+        parts.push(match variant {
+            "crash" => machine(lost, &format!("{name}, lost"), records, documented(id), Rule::AtMost),
+            _ => {
+                let share = ("share", acknowledged.value.max(1.0));
+                machine(lost, &format!("{name}, lost"), share, None, Rule::NoLessThan(1.0))
+            }
+        });
     }
     Ok(parts)
 }

@@ -35,6 +35,10 @@ pub const RUNS: &[Run] = &[
         "approaches=[\"full-mesh\", \"hierarchical\", \"gossip\", \"ping\"]",
         "approach.gossip.measure=5s",
     ]),
+    // The tiers that the documents draw; beyond a million nodes there are more light nodes and nothing else.
+    scenario!("drawn", "network-load.toml",
+        quick: DRAWN,
+        full: DRAWN),
     // Tiers that keep their shares at every size.
     scenario!("shares", "network-load.toml",
     quick: &[
@@ -97,7 +101,6 @@ pub const RUNS: &[Run] = &[
     scenario!("rumours", "dissemination.toml",
         quick: &[
             "nodes=[1_000, 3_000, 10_000, 30_000, 100_000]", "approach.dissemination.spread=[\"push\"]",
-            "measure=10s", "approach.dissemination.lifetime=8s",
         ],
         full: &["nodes=[1_000, 10_000, 100_000, 300_000, 1_000_000]", "approach.dissemination.spread=[\"push\"]"]),
     scenario!("samples", "churn.toml",
@@ -167,6 +170,13 @@ pub const RUNS: &[Run] = &[
         full: &[MAJORITY, "approach.registry.partitioning=hash"]),
 ];
 
+/// One size above the others of a quick run: below it tiers are at their least, and nothing can be projected from that.
+const DRAWN: &[&str] = &[
+    "nodes=1_000_000",
+    "approaches=[\"hierarchical\", \"gossip\"]",
+    "approach.hierarchical.measure=60s",
+    "approach.gossip.measure=500ms",
+];
 /// Sessions as measured, and short absences.
 const CHURN: &str = "faults.churn=[{ session = { model = \"weibull\", published = \"flatout\" }, \
                      absence = { model = \"exponential\", mean = \"10min\" }, start = \"steady\" }]";

@@ -86,9 +86,9 @@ impl Document {
 /// How large the runs of `claims` are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum ClaimsScale {
-    /// Up to 100,000 nodes and users, three seeds; larger sizes are projected from at least five.
+    /// Up to 100,000 nodes and users, three seeds; larger sizes are projected, but for one run of the tiers as drawn.
     Quick,
-    /// The documents' own sizes, up to ten million nodes and users, five seeds: up to half an hour and 10 GB.
+    /// The documents' own sizes, up to ten million nodes and users, five seeds.
     Full,
 }
 

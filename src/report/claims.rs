@@ -157,8 +157,8 @@ pub fn claims_human(ran: &Ran, answers: &[Answer]) -> String {
     for answer in answers {
         text += &bullet(&format!("{} {}: {}", answer.claim.id, answer.verdict_text(), sentence(answer)));
     }
-    text += "\nMeasured: mean and 95 % confidence interval over seeds, or of a fit; ratio: measured by documented. A number\n\
-             obtained as `measured` is of this machine.\n\n";
+    text += "\nMeasured: mean and 95 % confidence interval over seeds, or of a fit; ratio: measured by\ndocumented. \
+             What is obtained as `measured`, and what is projected from it, is of this machine.\n\n";
     text + &summary(answers)
 }
 
@@ -181,7 +181,8 @@ fn summary(answers: &[Answer]) -> String {
         }
     }
     let words: Vec<_> = words.into_iter().map(|(word, count)| format!("{count} {word}")).collect();
-    format!("{} claims: {}\n", answers.len(), words.join(", "))
+    let claims = if answers.len() == 1 { "claim" } else { "claims" };
+    format!("{} {claims}: {}\n", answers.len(), words.join(", "))
 }
 
 /// The verdict without its factor.

@@ -4,7 +4,7 @@ use super::{
     EXPONENT, ONE_DIGIT, Parts, ROUNDING, Rule, SLOW, busiest, bytes, bytes_per_node, documented, missing,
     per_interval, per_node, rate,
 };
-use crate::claims::evidence::{Evidence, named};
+use crate::claims::evidence::{BySize, Evidence, named};
 use crate::claims::fit::Law;
 use crate::claims::verdict::{Means, Part};
 use crate::claims::{bandwidth_budget, claim};
@@ -33,16 +33,19 @@ pub(super) fn ping_bandwidth(evidence: &Evidence, id: &'static str) -> Parts {
     ])
 }
 
+/// A quantity of a point.
+type Taken = fn(&PointResult) -> Option<f64>;
+
 /// The five quantities whose growth is told of every approach, of which the rules decide.
 fn growths(evidence: &Evidence, run: &'static str, approach: &str, rules: [(Rule, Option<f64>); 5]) -> Parts {
-    let quantities: [(&str, fn(&PointResult) -> Option<f64>); 5] = [
+    let quantities: [(&str, Taken); 5] = [
         ("messages of all nodes", per_interval),
         ("messages of a node", per_node),
         ("bytes of all nodes", bytes),
         ("bytes of a node", bytes_per_node),
         ("bytes at the busiest node", busiest),
     ];
-    let part = |((name, quantity), (rule, documented)): ((&str, fn(&PointResult) -> Option<f64>), _)| {
+    let part = |((name, quantity), (rule, documented)): ((&str, Taken), _)| {
         evidence.growth(run, approach, name, &quantity, documented, rule)
     };
     quantities.into_iter().zip(rules).map(part).collect()
@@ -200,14 +203,42 @@ fn implied(approach: &str, nodes: f64) -> f64 {
     }
 }
 
-/// A cell of the table of network load, from QN-20 on: three rows of four.
-pub(super) fn cell(evidence: &Evidence, id: &'static str) -> Parts {
+/// The approach and the size of a cell of the table of network load, from QN-20 on: three rows of four.
+fn cell_of(id: &str) -> (&'static str, u32) {
     let number = id.trim_start_matches("QN-").parse::<usize>().map_or(0, |number| number.saturating_sub(20));
     let approach = ["full-mesh", "hierarchical", "gossip"][(number / 4).min(2)];
-    let nodes = [1_000, 100_000, 1_000_000, 10_000_000][number % 4];
-    let rate = evidence.at("load", approach, nodes, &rate)?;
+    (approach, [1_000, 100_000, 1_000_000, 10_000_000][number % 4])
+}
+
+fn cell_part(rate: BySize, id: &str, approach: &str, nodes: u32) -> Vec<Part> {
     let part = rate.part("", "msg/s", documented(id), Rule::Near(ONE_DIGIT));
-    Ok(vec![Part { implied: Some(implied(approach, f64::from(nodes))), ..part }])
+    vec![Part { implied: Some(implied(approach, f64::from(nodes))), ..part }]
+}
+
+/// A cell of the full mesh, which follows one law at all sizes.
+pub(super) fn cell(evidence: &Evidence, id: &'static str) -> Parts {
+    let (approach, nodes) = cell_of(id);
+    Ok(cell_part(evidence.at("load", approach, nodes, &rate)?, id, approach, nodes))
+}
+
+/// A cell of an approach with tiers: as measured, or from the tiers that the documents draw, to which a larger network
+/// adds light nodes only.
+pub(super) fn tiers_cell(evidence: &Evidence, id: &'static str) -> Parts {
+    let (approach, nodes) = cell_of(id);
+    let sizes = evidence.by_size("load", approach, &rate)?;
+    if let Some(size) = sizes.into_iter().find(|size| size.nodes == nodes) {
+        return Ok(cell_part(size, id, approach, nodes));
+    }
+    let lights = |point: &PointResult| f64::from(point.population.count(NodeType::LightNode));
+    let scaled = |point: &PointResult| {
+        let more = f64::from(nodes) - f64::from(point.nodes());
+        Some(rate(point)? + rate_of(NodeType::LightNode)(point)? * more / lights(point))
+    };
+    let mut size = evidence.largest("drawn", approach, &scaled)?;
+    if size.nodes != nodes {
+        size.means = Means::Projected;
+    }
+    Ok(cell_part(size, id, approach, nodes))
 }
 
 pub(super) fn nodes_supported(evidence: &Evidence, id: &'static str) -> Parts {

@@ -1,6 +1,7 @@
 //! What claims are decided by: scenarios, the search for break-even sizes, counted ids, the registry benchmark.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::path::Path;
 
@@ -25,6 +26,9 @@ pub(super) fn users(scale: Scale) -> u64 {
         Scale::Full => 10_000_000,
     }
 }
+
+/// By seed and size, the share of the budget of each type that its busiest node takes, and how that was counted.
+type Shares = BTreeMap<(u64, u32), ([Option<f64>; 4], Method)>;
 
 /// Makes what is needed, and says on standard error what it makes.
 pub(super) struct Sources {
@@ -87,18 +91,20 @@ impl Sources {
         approach: &'static str,
         bounds: Bounds,
         node_type: NodeType,
-        shares: &mut BTreeMap<(u64, u32), ([Option<f64>; 4], Method)>,
+        shares: &mut Shares,
     ) -> Result<Crossing, String> {
         let (mut sizes, mut open, mut is_counted) = (Vec::new(), 0, false);
         for seed in 1..=SEARCH_SEEDS {
             let found = least_size(bounds, |nodes| {
-                if !shares.contains_key(&(seed, nodes)) {
-                    let point = self.searched_point(approach, nodes, seed)?;
-                    let by_type = NodeType::ALL.map(|node_type| share_of_budget(&point, node_type));
-                    shares.insert((seed, nodes), (by_type, point.method));
-                }
-                let (by_type, method) = &shares[&(seed, nodes)];
-                is_counted |= *method == Method::Counted;
+                let (by_type, method) = match shares.entry((seed, nodes)) {
+                    Entry::Occupied(made) => *made.get(),
+                    Entry::Vacant(place) => {
+                        let point = self.searched_point(approach, nodes, seed)?;
+                        let by_type = NodeType::ALL.map(|node_type| share_of_budget(&point, node_type));
+                        *place.insert((by_type, point.method))
+                    }
+                };
+                is_counted |= method == Method::Counted;
                 let share = by_type[node_type as usize];
                 let share = share.ok_or_else(|| format!("{approach} has no {node_type} nodes at {nodes}"))?;
                 Ok::<_, String>(share > 1.0)

@@ -77,6 +77,8 @@ impl Sheet {
 const VARIANTS: [&str; 5] = ["uncompressed", "documented", "documented-uncompressed", "no-bloom", "memory"];
 /// The most users of those: they are compared with each other, and one of them is in memory.
 const VARIANT_USERS: u64 = 250_000;
+/// As many as a brief measurement takes.
+const VARIANT_USERS_BRIEF: u64 = 25_000;
 
 pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     if let Some(variant) = &args.point {
@@ -107,7 +109,8 @@ pub(in crate::cli) fn figures(args: &BenchArgs, begin: &mut dyn FnMut(&str)) -> 
         begin(&format!("{users} users"));
         figures.extend(child(args, users, "compact")?);
     }
-    let compared = sizes.iter().copied().filter(|&users| users <= VARIANT_USERS).max().unwrap_or(sizes[0]);
+    let most = if args.brief { VARIANT_USERS_BRIEF } else { VARIANT_USERS };
+    let compared = sizes.iter().copied().filter(|&users| users <= most).max().unwrap_or(sizes[0]);
     for variant in VARIANTS {
         begin(&format!("{compared} users, {variant}"));
         figures.extend(child(args, compared, variant)?);
