@@ -209,3 +209,32 @@ fn an_interrupt_ends_with_its_exit_code_and_leaves_no_results() {
     assert_eq!(run.wait().unwrap().code(), Some(130));
     assert!(!folder.path().join("results/little/summary.json").exists());
 }
+
+#[test]
+fn the_folder_of_baselines_can_be_named() {
+    let folder = accepted("");
+    let (own, named) = (folder.path().join("baselines"), folder.path().join("elsewhere"));
+    fs::rename(&own, &named).unwrap();
+    let check = |args: &[&str]| qnetsim(folder.path()).args(["check", "little.toml"]).args(args).assert();
+    check(&[]).code(4).stdout(contains("neither a baseline"));
+    check(&["--baseline", "elsewhere"]).success().stdout(contains("2 points as accepted"));
+    let text = fs::read_to_string(named.join("little.csv")).unwrap();
+    let line = text.lines().find(|line| line.starts_with("ping,100,messages.sent,,")).unwrap();
+    fs::write(named.join("little.csv"), text.replace(line, "ping,100,messages.sent,,70")).unwrap();
+    check(&["--baseline", "elsewhere"]).code(98).stdout(contains("messages.sent 70 ->"));
+    qnetsim(folder.path()).args(["accept", "little.toml", "--yes", "--baseline", "elsewhere"]).assert().success();
+    check(&["--baseline", "elsewhere"]).success();
+    assert!(!own.exists(), "nothing was written beside the scenario");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_scenario_that_does_not_fit_is_told_and_the_others_are_checked() {
+    let folder = accepted("");
+    let huge = SCENARIO.replace("little", "huge").replace("nodes = 100", "nodes = \"4G\"");
+    fs::write(folder.path().join("huge.toml"), format!("{huge}[thresholds]\n\"messages.lost\" = \"== 0\"\n")).unwrap();
+    let assert = qnetsim(folder.path()).args(["check", "."]).assert().code(3);
+    assert
+        .stdout(contains("will not fit").and(contains("reduce `nodes`")))
+        .stdout(contains("./little.toml: 2 points as accepted"));
+}

@@ -1,5 +1,13 @@
 //! What the two design documents claim, figure by figure, for the results to be held against.
 
+pub mod evidence;
+pub mod fit;
+pub mod network;
+pub mod registry;
+pub mod runs;
+pub mod search;
+pub mod verdict;
+
 use std::sync::LazyLock;
 
 use serde::Deserialize;
@@ -8,6 +16,8 @@ use crate::contract::NodeType;
 
 /// Every figure of the documents, in their order.
 const DOCUMENTED: &str = include_str!("documented.csv");
+/// What the documents say literally, and what explains each verdict.
+const WORDS: &str = include_str!("words.csv");
 
 static CLAIMS: LazyLock<Vec<Claim>> = LazyLock::new(|| {
     let rows = csv::Reader::from_reader(DOCUMENTED.as_bytes()).into_deserialize();
@@ -49,9 +59,71 @@ impl Claim {
     }
 }
 
+/// What is said of a claim in words.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Words {
+    /// Its id.
+    pub id: String,
+    /// What the document says literally; `…` where words are left out.
+    pub quote: String,
+    /// What explains the verdict, whichever it is.
+    pub because: String,
+}
+
+static ALL_WORDS: LazyLock<Vec<Words>> = LazyLock::new(|| {
+    let rows = csv::Reader::from_reader(WORDS.as_bytes()).into_deserialize();
+    rows.collect::<Result<_, _>>().expect("the built-in words are well-formed")
+});
+
+/// How a claim is decided.
+#[derive(Clone, Copy, Debug)]
+pub struct Definition {
+    /// Its id.
+    pub id: &'static str,
+    /// The runs and other sources that it needs.
+    pub runs: &'static [&'static str],
+    /// The numbers that decide, from what the runs gave.
+    pub parts: Decide,
+}
+
+/// Makes the parts of the claim with this id.
+pub type Decide = fn(&evidence::Evidence, &'static str) -> Parts;
+
+/// The numbers that decide a claim, or what is missing.
+pub type Parts = Result<Vec<verdict::Part>, evidence::Missing>;
+
+impl Definition {
+    const fn new(id: &'static str, runs: &'static [&'static str], parts: Decide) -> Self {
+        Definition { id, runs, parts }
+    }
+
+    /// What is said of it in words.
+    ///
+    /// # Panics
+    /// If there is no such row; a test sees to it that there is.
+    pub fn words(&self) -> &'static Words {
+        ALL_WORDS.iter().find(|words| words.id == self.id).expect("every definition has its words")
+    }
+}
+
+/// Every definition, in the order of the documents.
+pub fn definitions() -> impl Iterator<Item = &'static Definition> {
+    network::DEFINITIONS.iter().chain(registry::DEFINITIONS)
+}
+
+/// The number that the claim `id` documents.
+fn documented(id: &str) -> Option<f64> {
+    claim(id)?.number()
+}
+
 /// Every claim, in the order of the documents.
 pub fn claims() -> &'static [Claim] {
     &CLAIMS
+}
+
+/// How the claim named `id` is decided.
+pub fn definition(id: &str) -> Option<&'static Definition> {
+    definitions().find(|definition| definition.id == id)
 }
 
 /// The claim named `id`.
@@ -124,6 +196,15 @@ mod tests {
         assert_eq!(claims().len(), DOCUMENTED.lines().count() - 1);
         assert!(claims().iter().all(|claim| claim.id.starts_with("QN-") || claim.id.starts_with("UR-")));
         assert_eq!(claim("QN-99"), None);
+    }
+
+    #[test]
+    fn every_claim_has_a_definition_and_words_and_there_are_no_others() {
+        let claimed: Vec<_> = claims().iter().map(|claim| claim.id.as_str()).collect();
+        assert_eq!(definitions().map(|definition| definition.id).collect::<Vec<_>>(), claimed);
+        assert_eq!(ALL_WORDS.iter().map(|words| words.id.as_str()).collect::<Vec<_>>(), claimed);
+        assert!(definitions().all(|definition| !definition.words().quote.is_empty()));
+        assert!(definitions().all(|definition| definition.words().because.len() > 20));
     }
 
     #[test]

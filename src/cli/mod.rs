@@ -1,6 +1,7 @@
 //! The command line: arguments in, exit code out.
 
 mod check;
+mod claims;
 mod progress;
 mod registry;
 mod run;
@@ -53,6 +54,24 @@ enum Command {
     /// accepted where the variable CI is set.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", check::ACCEPT_EXAMPLES))]
     Accept(check::AcceptArgs),
+    /// Hold what the documents claim against what runs give.
+    ///
+    /// Makes the runs that the chosen claims need, each once (progress on standard error), and gives for each claim: what
+    /// the document says, the documented number, the number that the document's own parameters imply, what was measured
+    /// with the 95 % confidence interval over seeds, their ratio, how it was obtained, the verdict, and a sentence.
+    ///
+    /// Verdicts: holds; holds under stated conditions (some parts hold, or the run was smaller); off by a factor
+    /// (measured by documented); contradicted; not a measurable claim. Rules decide, part by part: JSON and CSV name
+    /// them. A claim whose run failed is shown with the reason, has no verdict, and makes the exit code 70.
+    ///
+    /// Obtained: event, every message was an event; counted, broadcasts or ids were counted as a whole; measured, by the
+    /// clocks and disks of this machine; projected, by a law or model that was fitted to smaller sizes. Simulated numbers
+    /// are the same on every machine; what is of this machine stands in columns of its own.
+    ///
+    /// Growth is fitted over at least five sizes, as an exponent with its 95 % confidence interval and as the best of
+    /// O(1), O(log n), O(n), O(n log n), O(n^2). Break-even sizes (QN-55) are searched by runs, to within 2 %.
+    #[command(after_help = format!("{}\n\n{}", claims::CLAIMS_EXAMPLES, claims::CLAIMS_EXIT_CODES))]
+    Claims(claims::ClaimsArgs),
     /// Keep a registry of users on disk: import, register, endorse, look up, check, measure.
     ///
     /// A registry is a folder. Whoever is registered has a key and the hash of a government id, which nobody else has, and
@@ -143,6 +162,7 @@ pub fn main() -> ExitCode {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
+        Command::Claims(args) => claims::answer(args),
         Command::Registry(command) => registry::run(command),
     }));
     let failure = match result {

@@ -13,7 +13,7 @@ use crate::registry::rules::Refusal;
 use crate::registry::{CacheSizes, DatabaseError, UserDatabase};
 use crate::scenario;
 
-mod bench;
+pub(super) mod bench;
 mod commands;
 mod import;
 
@@ -55,9 +55,10 @@ pub(super) enum RegistryCommand {
     /// Measure a registry of generated users, and project larger ones, beside what the document claims.
     ///
     /// Registries are made in DIR and removed again. At each size: disk by family, memory, lookups with cache hits and
-    /// misses, of absent users, on one and two threads, single and batched writes. A model of the sizes projects to 100M,
-    /// 1B and 8B users; memory only if four sizes fill the caches, so from --users 1M on. Every figure says whether it is `measured` or `projected`. Tables go to standard output; DIR gets
-    /// registry-bench.csv, registry-bench.json and tables.txt.
+    /// misses, of absent users, on one and two threads, single and batched writes; and what is lost of acknowledged
+    /// registrations when the process is killed. A model of the sizes projects to 100M, 1B and 8B users; memory only if four
+    /// sizes fill the caches, so from --users 1M on. Every figure says whether it is `measured` or `projected`. Tables go
+    /// to standard output; DIR gets registry-bench.csv, registry-bench.json and tables.txt.
     #[command(after_help = format!("{BENCH_EXAMPLES}\n\n{EXIT_CODES}"))]
     Bench(bench::BenchArgs),
 }

@@ -32,6 +32,11 @@ pub fn available_memory() -> Option<u64> {
     machine.into_iter().chain(v2).chain(v1).min()
 }
 
+/// Memory of the machine, in bytes; `None` where the system does not tell.
+pub fn total_memory() -> Option<u64> {
+    fs::read_to_string("/proc/meminfo").ok().and_then(|text| kibibytes(&text, "MemTotal:"))
+}
+
 /// A line such as `VmHWM:  2048 kB`, in bytes; the kernel writes it in kibibytes.
 fn kibibytes(text: &str, name: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(name))?;

@@ -17,7 +17,7 @@ pub use detection::{Detection, FailureGroup, FailureKind, Stage, StageFigures, T
 pub use figure::{Curve, Figure, Figures};
 pub use links::{LinkDelays, Links};
 pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
-pub use memory::{available_memory, peak_memory, reset_peak_memory, resident_memory};
+pub use memory::{available_memory, peak_memory, reset_peak_memory, resident_memory, total_memory};
 pub use metric::{Metric, Unit, may_be_figure, metric_value, named_figures};
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, TimelineBucket};

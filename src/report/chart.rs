@@ -51,7 +51,7 @@ const INK: RGBColor = RGBColor(34, 34, 34);
 const GRID: RGBColor = RGBColor(221, 221, 221);
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
-type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
+pub(super) type Drawn = Result<(), DrawingAreaErrorKind<io::Error>>;
 type Pixel = (i32, i32);
 
 /// A picture of messages per second against the number of nodes, both in powers of ten: a line per approach with a
@@ -63,19 +63,32 @@ pub fn network_load_svg(report: &RunReport<'_>) -> Option<Vec<u8>> {
     if sizes.len() < 2 {
         return None;
     }
+    let title = format!("{}, seed {}", cut(report.scenario, SCENARIO_LENGTH_MAX), report.seed);
+    Some(lines_svg(&Axes { title: &title, x: "nodes", y: "messages per second" }, &lines))
+}
+
+/// What stands on top and at the axes.
+pub(super) struct Axes<'a> {
+    pub(super) title: &'a str,
+    pub(super) x: &'a str,
+    pub(super) y: &'a str,
+}
+
+/// A picture of `lines`, both axes in powers of ten.
+pub(super) fn lines_svg(axes: &Axes<'_>, lines: &[Line<'_>]) -> Vec<u8> {
     let mut svg = String::new();
-    let drawn = draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), report, &lines);
+    let drawn = draw(&SVGBackend::with_string(&mut svg, SIZE).into_drawing_area(), axes, lines);
     drawn.expect("drawing into memory does not fail");
-    Some(svg.into_bytes())
+    svg.into_bytes()
 }
 
 /// What is drawn of one approach, in powers of ten: nodes and messages per second.
-struct Line<'a> {
-    approach: &'a str,
-    look: Look,
+pub(super) struct Line<'a> {
+    pub(super) approach: &'a str,
+    pub(super) look: Look,
     /// By size.
-    measured: Vec<(f64, f64)>,
-    documented: Vec<(f64, f64)>,
+    pub(super) measured: Vec<(f64, f64)>,
+    pub(super) documented: Vec<(f64, f64)>,
 }
 
 fn is_drawn(point: &PointResult) -> bool {
@@ -95,11 +108,10 @@ fn lines(points: &[PointResult]) -> Vec<Line<'_>> {
     approaches(points).into_iter().enumerate().map(line).collect()
 }
 
-fn draw(root: &Area<'_>, report: &RunReport<'_>, lines: &[Line<'_>]) -> Drawn {
+fn draw(root: &Area<'_>, axes: &Axes<'_>, lines: &[Line<'_>]) -> Drawn {
     root.fill(&WHITE)?;
-    let title = format!("{}, seed {}", cut(report.scenario, SCENARIO_LENGTH_MAX), report.seed);
     let middle = (SIZE.0 as i32 / 2, 22);
-    root.draw(&Text::new(title, middle, text(TITLE_SIZE).pos(Pos::new(HPos::Center, VPos::Center))))?;
+    root.draw(&Text::new(axes.title.to_owned(), middle, text(TITLE_SIZE).pos(Pos::new(HPos::Center, VPos::Center))))?;
 
     let labels: Vec<String> = lines.iter().map(|line| cut(line.approach, APPROACH_LENGTH_MAX)).collect();
     let longest = labels.iter().map(|label| label.chars().count()).max().unwrap_or(0).max("documented".len());
@@ -113,8 +125,8 @@ fn draw(root: &Area<'_>, report: &RunReport<'_>, lines: &[Line<'_>]) -> Drawn {
         .axis_style(INK)
         .label_style(text(TEXT_SIZE))
         .axis_desc_style(text(TEXT_SIZE))
-        .x_desc("nodes")
-        .y_desc("messages per second")
+        .x_desc(axes.x)
+        .y_desc(axes.y)
         .draw()?;
 
     let pixel = |place: &(f64, f64)| chart.backend_coord(place);
@@ -197,7 +209,7 @@ impl ValueFormatter<f64> for Decades {
 }
 
 /// Text of `size` pixels.
-fn text(size: u32) -> TextStyle<'static> {
+pub(super) fn text(size: u32) -> TextStyle<'static> {
     // The backend divides by 1.24.
     TextStyle::from(("sans-serif", f64::from(size) * 1.24)).color(&INK)
 }
@@ -212,7 +224,7 @@ fn cut(name: &str, length_max: usize) -> String {
 
 /// How an approach is told from the others, without colour as well.
 #[derive(Clone, Copy)]
-struct Look {
+pub(super) struct Look {
     colour: RGBColor,
     marker: Marker,
 }
@@ -230,7 +242,7 @@ const MARKERS: [Marker; 5] = [Marker::Circle, Marker::Square, Marker::Triangle, 
 
 impl Look {
     /// Colours and markers start anew at different places, so 35 approaches differ.
-    fn of(index: usize) -> Look {
+    pub(super) fn of(index: usize) -> Look {
         Look { colour: COLOURS[index % COLOURS.len()], marker: MARKERS[index % MARKERS.len()] }
     }
 

@@ -5,6 +5,7 @@
 
 mod bandwidth;
 mod chart;
+mod claims;
 mod detection;
 mod drops;
 mod figures;
@@ -26,6 +27,7 @@ use crate::metrics::PointResult;
 
 pub use bandwidth::{bandwidth_csv, bandwidth_table};
 pub use chart::network_load_svg;
+pub use claims::{Answer, Ran, claims_csv, claims_human, claims_json, claims_markdown, growth_svg, verdicts_svg};
 pub use detection::{detection_csv, detection_table};
 pub use drops::{drops_csv, drops_table};
 pub use figures::{curves_csv, figures_csv, figures_tables};

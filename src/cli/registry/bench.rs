@@ -4,13 +4,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
 use super::print;
+use crate::claims::evidence::MachineFigure as Figure;
 use crate::cli::Failure;
 use crate::report::{check_writable, write_results};
 use crate::scenario;
 
+mod crash;
 mod point;
 mod project;
 mod writes;
@@ -34,28 +35,20 @@ pub(in crate::cli) struct BenchArgs {
     /// Measure one size and print its figures as JSON; what the command runs for each.
     #[arg(long, hide = true, value_name = "VARIANT")]
     point: Option<String>,
+    /// Take shorter timings.
+    #[arg(long, hide = true)]
+    brief: bool,
+}
+
+impl BenchArgs {
+    /// What `qnetsim claims` measures: a registry of `users` in `db`, with timings that are shorter if `brief`.
+    pub(in crate::cli) fn of_claims(users: u64, db: PathBuf, brief: bool) -> Self {
+        BenchArgs { users: vec![users], db, seed: 1, drop_caches: false, point: None, brief }
+    }
 }
 
 /// Endorsements of each user.
 const ENDORSEMENTS: u32 = 5;
-
-/// One figure.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Figure {
-    /// The document's claim that it is held against; empty if there is none.
-    claim: String,
-    users: u64,
-    /// How the registry was made: compact, documented, uncompressed, ...
-    variant: String,
-    /// What was measured, such as `disk` or `lookup`.
-    figure: String,
-    /// Which part: a family, a percentile, a number of threads.
-    part: String,
-    value: f64,
-    unit: String,
-    /// `measured` or `projected`.
-    how: String,
-}
 
 /// The figures of one size and variant.
 struct Sheet {
@@ -84,24 +77,20 @@ impl Sheet {
 const VARIANTS: [&str; 5] = ["uncompressed", "documented", "documented-uncompressed", "no-bloom", "memory"];
 /// The most users of those: they are compared with each other, and one of them is in memory.
 const VARIANT_USERS: u64 = 250_000;
+/// As many as a brief measurement takes.
+const VARIANT_USERS_BRIEF: u64 = 25_000;
 
 pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     if let Some(variant) = &args.point {
+        if crash::is_variant(variant) {
+            return crash::register_until_killed(args, variant);
+        }
         let figures = point::measure(args, variant)?;
         return print(&serde_json::to_string(&figures).expect("figures are JSON"));
     }
     check_writable(&args.db).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     let sizes = sizes(&args.users)?;
-    let mut figures = Vec::new();
-    for &users in &sizes {
-        figures.extend(child(args, users, "compact")?);
-    }
-    let compared = sizes.iter().copied().filter(|&users| users <= VARIANT_USERS).max().unwrap_or(sizes[0]);
-    for variant in VARIANTS {
-        figures.extend(child(args, compared, variant)?);
-    }
-    figures.extend(project::compression(&figures));
-    figures.extend(project::project(&figures, &sizes));
+    let figures = figures(args, &mut |_| ())?;
     let tables = project::tables(&figures, &sizes);
     let files = [
         ("registry-bench.csv", csv_of(&figures)),
@@ -110,6 +99,27 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     ];
     write_results(&args.db, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     print(&format!("{tables}\nResults are in {}\n", args.db.display()))
+}
+
+/// Everything that is measured and projected; `begin` is told of each measurement before it is made.
+pub(in crate::cli) fn figures(args: &BenchArgs, begin: &mut dyn FnMut(&str)) -> Result<Vec<Figure>, Failure> {
+    let sizes = sizes(&args.users)?;
+    let mut figures = Vec::new();
+    for &users in &sizes {
+        begin(&format!("{users} users"));
+        figures.extend(child(args, users, "compact")?);
+    }
+    let most = if args.brief { VARIANT_USERS_BRIEF } else { VARIANT_USERS };
+    let compared = sizes.iter().copied().filter(|&users| users <= most).max().unwrap_or(sizes[0]);
+    for variant in VARIANTS {
+        begin(&format!("{compared} users, {variant}"));
+        figures.extend(child(args, compared, variant)?);
+    }
+    figures.extend(project::compression(&figures));
+    figures.extend(project::project(&figures, &sizes));
+    begin("kill -9");
+    figures.extend(crash::measure(args)?);
+    Ok(figures)
 }
 
 /// The sizes to measure: at least four, in order.
@@ -130,27 +140,28 @@ fn sizes(wanted: &[u64]) -> Result<Vec<u64>, Failure> {
 fn child(args: &BenchArgs, users: u64, variant: &str) -> Result<Vec<Figure>, Failure> {
     let failed =
         |what: String| Failure { code: Failure::INPUT_OUTPUT, message: format!("error: cannot measure: {what}") };
-    let own = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
-    let mut command = Command::new(own);
-    command.args([
-        "registry",
-        "bench",
-        "--point",
-        variant,
-        "--users",
-        &users.to_string(),
-        "--seed",
-        &args.seed.to_string(),
-    ]);
-    command.arg("--db").arg(&args.db);
-    if args.drop_caches {
-        command.arg("--drop-caches");
-    }
+    let mut command = child_command(args, users, variant)?;
     let output = command.stderr(std::process::Stdio::inherit()).output().map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         return Err(failed(format!("{users} users, {variant}")));
     }
     serde_json::from_slice(&output.stdout).map_err(|error| failed(error.to_string()))
+}
+
+/// The command that measures one size.
+fn child_command(args: &BenchArgs, users: u64, variant: &str) -> Result<Command, Failure> {
+    let own = std::env::current_exe().map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    let mut command = Command::new(own);
+    command.args(["registry", "bench", "--point", variant]);
+    command.args(["--users", &users.to_string(), "--seed", &args.seed.to_string()]);
+    command.arg("--db").arg(&args.db);
+    if args.drop_caches {
+        command.arg("--drop-caches");
+    }
+    if args.brief {
+        command.arg("--brief");
+    }
+    Ok(command)
 }
 
 fn csv_of(figures: &[Figure]) -> Vec<u8> {

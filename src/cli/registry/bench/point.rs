@@ -27,6 +27,8 @@ const LOOKUPS: u64 = 200_000;
 const COLD_LOOKUPS: u64 = 2_000;
 /// How long lookups are counted.
 const SPAN: Duration = Duration::from_secs(2);
+/// As long as a brief measurement counts them.
+const SPAN_BRIEF: Duration = Duration::from_millis(300);
 const NO_CACHES: CacheSizes = CacheSizes { users: 0, endorsements: 0, memory: None };
 
 /// Reads the clock.
@@ -106,8 +108,9 @@ fn on_disk(
     drop(database);
     if variant == "compact" {
         let database = open(CacheSizes::default())?;
-        cached(&database, population, sheet)?;
-        writes::measure(path, database, population, sheet)?;
+let span = if args.brief { SPAN_BRIEF } else { SPAN };
+        cached(&database, population, sheet, span)?;
+        writes::measure(path, database, population, sheet, args.brief)?;
     }
     Ok(())
 }
@@ -192,7 +195,12 @@ fn uncached(
 }
 
 /// Lookups with the documented caches.
-fn cached(database: &UserDatabase<FjallStore>, population: &Population, sheet: &mut Sheet) -> Result<(), Failure> {
+fn cached(
+    database: &UserDatabase<FjallStore>,
+    population: &Population,
+    sheet: &mut Sheet,
+    span: Duration,
+) -> Result<(), Failure> {
     let users = population.users();
     sheet.add("UR-12", "memory", "opened", resident_memory() as f64, "bytes");
     let hot = HOT.min(users);
@@ -209,7 +217,7 @@ fn cached(database: &UserDatabase<FjallStore>, population: &Population, sheet: &
     look_up(database, &hits, true)?;
     sheet.add_times("UR-13", "hit", &look_up(database, &hits, true)?);
     for threads in [1, 2] {
-        let rate = mixed(database, population, hot, threads)?;
+        let rate = mixed(database, population, hot, threads, span)?;
         sheet.add("UR-16", "lookups at 90 % hits", &format!("{threads} threads"), rate, "1/s");
         if threads == 1 {
             sheet.add("UR-15", "lookup at 90 % hits", "mean", 1e9 / rate, "ns");
@@ -220,12 +228,18 @@ fn cached(database: &UserDatabase<FjallStore>, population: &Population, sheet: &
 }
 
 /// Lookups a second on so many threads: nine of ten of hot users, one of any of the others.
-fn mixed(database: &UserDatabase<FjallStore>, population: &Population, hot: u64, threads: u32) -> Result<f64, Failure> {
+fn mixed(
+    database: &UserDatabase<FjallStore>,
+    population: &Population,
+    hot: u64,
+    threads: u32,
+    span: Duration,
+) -> Result<f64, Failure> {
     let work = |thread: u32| -> Result<f64, Failure> {
         let warm = keys(population, 1 << 16, (0, hot), 10 + thread);
         let others = keys(population, 1 << 16, (hot.min(population.users() - 1), population.users()), 20 + thread);
         let (start, mut done) = (clock(), 0usize);
-        while start.elapsed() < SPAN {
+        while start.elapsed() < span {
             for _ in 0..1_000 {
                 let key = if done.is_multiple_of(10) { others[(done / 10) & 0xffff] } else { warm[done & 0xffff] };
                 std::hint::black_box(database.get_user(&key)).map_err(|error| of_database(&error))?;

@@ -23,6 +23,8 @@ const DURABLE: u64 = 300;
 const BATCH: (u64, u64) = (1_000, 20);
 /// Threads that write at once, and what each writes.
 const WRITERS: (u64, u64) = (8, 1_000);
+/// A brief measurement makes so many times fewer durable writes.
+const BRIEF: u64 = 5;
 
 /// Bytes that a durable registration adds to the journal, nearly.
 const JOURNALLED: usize = 512;
@@ -47,7 +49,9 @@ pub(super) fn measure(
     database: UserDatabase<FjallStore>,
     population: &Population,
     sheet: &mut Sheet,
+    is_brief: bool,
 ) -> Result<(), Failure> {
+    let fewer = if is_brief { BRIEF } else { 1 };
     let mut next = population.users();
     let mut newcomers = |count: u64| -> Vec<User> {
         next += count;
@@ -79,11 +83,11 @@ pub(super) fn measure(
     sheet.add_times("", "wait for the disk", &waits(path)?);
     let registry = registry.with_durability(Durability::Durable);
     let mut times = histogram();
-    for user in newcomers(DURABLE) {
+    for user in newcomers(DURABLE / fewer) {
         time(&mut times, || registry.register_user(&user)).map_err(|error| of_database(&error))?;
     }
     sheet.add_times("UR-17", "register, durable", &times);
-    let shares: Vec<Vec<User>> = (0..WRITERS.0).map(|_| newcomers(WRITERS.1)).collect();
+    let shares: Vec<Vec<User>> = (0..WRITERS.0).map(|_| newcomers(WRITERS.1 / fewer)).collect();
     let start = clock();
     let write = |users: Vec<User>| users.iter().try_for_each(|user| registry.register_user(user));
     let failed =
@@ -95,7 +99,7 @@ pub(super) fn measure(
             Err(_) => Err(failed()),
         })
     })?;
-    let rate = (WRITERS.0 * WRITERS.1) as f64 / start.elapsed().as_secs_f64();
+    let rate = (WRITERS.0 * (WRITERS.1 / fewer)) as f64 / start.elapsed().as_secs_f64();
     sheet.add("UR-19", "registrations, durable", &format!("{} writers", WRITERS.0), rate, "1/s");
     Ok(())
 }

@@ -1,0 +1,112 @@
+//! Charts of claims: how quantities grow, and how far measured numbers are from documented ones.
+
+use plotters::prelude::{Circle, Color, IntoDrawingArea, PathElement, RGBColor, SVGBackend, Text, WHITE};
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+
+use super::super::chart::{Axes, Drawn, Line, Look, lines_svg, text};
+use super::super::number::power_of_ten;
+use super::Answer;
+use crate::claims::verdict::{Part, Verdict};
+
+/// Most lines of a chart.
+const LINES_MAX: usize = 12;
+
+/// Total quantities against the number of nodes, with the law that fits each; `None` if nothing was fitted.
+pub fn growth_svg(answers: &[Answer]) -> Option<Vec<u8>> {
+    let parts = answers.iter().flat_map(|answer| {
+        let parts = answer.parts.as_deref().unwrap_or_default();
+        parts.iter().filter(|part| part.law.is_some()).map(move |part| (answer, part))
+    });
+    // The first quantity of a claim is the one that it speaks of.
+    let mut firsts: Vec<(&Answer, &Part)> = Vec::new();
+    for (answer, part) in parts {
+        if firsts.last().is_none_or(|(other, _)| other.claim.id != answer.claim.id) && firsts.len() < LINES_MAX {
+            firsts.push((answer, part));
+        }
+    }
+    let label = |(answer, part): &(&Answer, &Part)| {
+        format!("{} {}", answer.claim.id, part.law.map_or(String::new(), |law| law.to_string()))
+    };
+    let labels: Vec<String> = firsts.iter().map(label).collect();
+    let place = |(n, y): &(f64, f64)| (libm::log10(*n), libm::log10(*y));
+    let lines: Vec<Line<'_>> = firsts
+        .iter()
+        .zip(&labels)
+        .enumerate()
+        .map(|(index, ((_, part), label))| Line {
+            approach: label,
+            look: Look::of(index),
+            measured: part.points.iter().filter(|(_, y)| *y > 0.0).map(place).collect(),
+            documented: Vec::new(),
+        })
+        .collect();
+    if lines.is_empty() {
+        return None;
+    }
+    Some(lines_svg(&Axes { title: "Growth of what claims speak of", x: "nodes", y: "the claim's quantity" }, &lines))
+}
+
+/// Width of the chart of ratios, and the height of one of its rows, in pixels.
+const WIDTH: u32 = 900;
+const ROW: i32 = 20;
+const TOP: i32 = 70;
+const LEFT: i32 = 330;
+const TEXT_SIZE: u32 = 13;
+/// Ratios beyond these powers of ten stand at the edge.
+const POWERS: (i32, i32) = (-4, 4);
+
+fn colour(verdict: Option<Verdict>) -> RGBColor {
+    match verdict {
+        Some(Verdict::Holds) => RGBColor(0, 158, 115),
+        Some(Verdict::HoldsConditionally) => RGBColor(86, 180, 233),
+        Some(Verdict::OffBy(_)) => RGBColor(230, 159, 0),
+        Some(Verdict::Contradicted) => RGBColor(213, 94, 0),
+        Some(Verdict::NotMeasurable) | None => RGBColor(120, 120, 120),
+    }
+}
+
+/// A row for each claim that has numbers: measured by documented, in powers of ten. `None` if there are no claims.
+pub fn verdicts_svg(answers: &[Answer]) -> Option<Vec<u8>> {
+    if answers.is_empty() {
+        return None;
+    }
+    let height = (TOP + ROW * (answers.len() as i32 + 1)) as u32;
+    let mut svg = String::new();
+    draw(&mut svg, height, answers).expect("drawing into memory does not fail");
+    Some(svg.into_bytes())
+}
+
+fn draw(svg: &mut String, height: u32, answers: &[Answer]) -> Drawn {
+    let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let written = |words: String, at: (i32, i32), place: HPos| {
+        root.draw(&Text::new(words, at, text(TEXT_SIZE).pos(Pos::new(place, VPos::Center))))
+    };
+    written("Measured by documented, and verdicts".to_owned(), (WIDTH as i32 / 2, 18), HPos::Center)?;
+    let span = f64::from(WIDTH as i32 - LEFT - 30);
+    let x = |power: f64| {
+        let (low, high) = (f64::from(POWERS.0), f64::from(POWERS.1));
+        LEFT + libm::round((power.clamp(low, high) - low) / (high - low) * span) as i32
+    };
+    let bottom = height as i32 - ROW / 2;
+    for power in POWERS.0..=POWERS.1 {
+        let at = x(f64::from(power));
+        let grey = if power == 0 { 90 } else { 221 };
+        let stroke = RGBColor(grey, grey, grey).stroke_width(1);
+        root.draw(&PathElement::new(vec![(at, TOP - 16), (at, bottom)], stroke))?;
+        written(power_of_ten(power), (at, TOP - 28), HPos::Center)?;
+    }
+    for (row, answer) in answers.iter().enumerate() {
+        let y = TOP + ROW * row as i32;
+        let verdict = answer.verdict();
+        root.draw(&Circle::new((16, y), 5, colour(verdict).filled()))?;
+        written(format!("{}  {}", answer.claim.id, answer.verdict_text()), (30, y), HPos::Left)?;
+        for part in answer.parts.as_deref().unwrap_or_default() {
+            if let Some(ratio) = part.ratio().filter(|ratio| *ratio > 0.0) {
+                let at = (x(libm::log10(ratio)), y);
+                root.draw(&Circle::new(at, 5, colour(part.verdict()).filled()))?;
+            }
+        }
+    }
+    root.present()
+}
