@@ -6,7 +6,7 @@ use std::process::Command;
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use super::print;
+use super::{EngineArgs, print};
 use crate::cli::Failure;
 use crate::report::{check_writable, write_results};
 use crate::scenario;
@@ -25,6 +25,8 @@ pub(in crate::cli) struct BenchArgs {
     /// Folder for the registries, which are removed again, and for the results.
     #[arg(long, value_name = "DIR", default_value = "registry-bench")]
     db: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Seed of the generated users.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -102,10 +104,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     }
     figures.extend(project::compression(&figures));
     figures.extend(project::project(&figures, &sizes));
-    let tables = project::tables(&figures, &sizes);
+    let tables = format!("Engine: {}\n\n{}", args.engine.engine, project::tables(&figures, &sizes));
     let files = [
         ("registry-bench.csv", csv_of(&figures)),
         ("registry-bench.json", serde_json::to_vec_pretty(&figures).expect("figures are JSON")),
+        ("service-times.csv", project::service_times(&figures, &sizes, args.engine.engine).into_bytes()),
         ("tables.txt", tables.clone().into_bytes()),
     ];
     write_results(&args.db, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
@@ -141,6 +144,8 @@ fn child(args: &BenchArgs, users: u64, variant: &str) -> Result<Vec<Figure>, Fai
         &users.to_string(),
         "--seed",
         &args.seed.to_string(),
+        "--engine",
+        args.engine.engine.name(),
     ]);
     command.arg("--db").arg(&args.db);
     if args.drop_caches {

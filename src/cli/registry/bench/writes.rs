@@ -4,7 +4,7 @@ use super::super::of_database;
 use super::Sheet;
 use super::point::{clock, histogram, time};
 use crate::cli::Failure;
-use crate::registry::fjall::FjallStore;
+use crate::registry::disk::DiskStore;
 use crate::registry::population::Population;
 use crate::registry::record::{Endorsement, User};
 use crate::registry::{Durability, UserDatabase, UserRegistryConsensus};
@@ -20,7 +20,7 @@ const WRITERS: (u64, u64) = (8, 1_000);
 
 /// Measures writes of users who come after those of `population`.
 pub(super) fn measure(
-    database: UserDatabase<FjallStore>,
+    database: UserDatabase<DiskStore>,
     population: &Population,
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
