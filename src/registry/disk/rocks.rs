@@ -78,7 +78,7 @@ fn explain(path: &Path, error: &rocksdb::Error) -> DiskError {
             DiskError::DiskFull(path, of(io::ErrorKind::StorageFull))
         }
         ErrorKind::IOError if has(&["While lock file", "lock hold by current process"]) => DiskError::Locked(path),
-        ErrorKind::Corruption | ErrorKind::InvalidArgument | ErrorKind::NotSupported => DiskError::Corrupt(path, text),
+        ErrorKind::Corruption => DiskError::Corrupt(path, text),
         _ => DiskError::Io(path, of(io::ErrorKind::Other)),
     }
 }
