@@ -4,6 +4,8 @@
 //! beside it. Databases lie in a temporary folder, below `--folder` if given, and are filled by sorted ingestion. Hashes,
 //! keys and signatures are hashes, so they cannot be compressed, as real ones cannot. Reads come from the page cache as far
 //! as it has room: this bench asks what the code takes, and `qnetsim registry bench` what a disk does.
+//!
+//! With `--features rocksdb` each group is measured with fjall and then with RocksDB, over the same data.
 
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a bench measures wall time and prints it")]
 
@@ -13,7 +15,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use qnetsim::registry::fjall::{FjallError, FjallOptions, FjallStore, open_registry};
+use qnetsim::registry::disk::{DiskError, DiskOptions, DiskStore, Engine, open_registry};
 use qnetsim::registry::layout::bound::{Bound, FieldBits, bound};
 use qnetsim::registry::memory::MemoryStore;
 use qnetsim::registry::record::{Digest, Endorsement, User, UserKey};
@@ -40,6 +42,9 @@ struct Args {
     /// Groups of measurements: bytes, reads, writes.
     #[arg(long, value_delimiter = ',', default_value = "bytes,reads,writes")]
     groups: Vec<String>,
+    /// What keeps the databases: fjall, and in a build with that feature rocksdb. All of this build if none is given.
+    #[arg(long, value_delimiter = ',')]
+    engines: Vec<Engine>,
     /// Where the databases are to lie.
     #[arg(long)]
     folder: Option<PathBuf>,
@@ -133,12 +138,12 @@ fn entries(layout: Layout, users: u64) -> (Vec<Vec<Entry>>, Counters) {
 }
 
 /// A database of some users in a folder of its own.
-fn filled(args: &Args, options: &FjallOptions, caches: CacheSizes) -> (TempDir, UserDatabase<FjallStore>) {
+fn filled(args: &Args, options: &DiskOptions, caches: CacheSizes) -> (TempDir, UserDatabase<DiskStore>) {
     let folder = folder(args);
     let (families, counters) = entries(options.layout.unwrap_or_default(), args.users);
     let database = open_registry(&folder.path().join("registry"), options, caches).expect("opens");
     for (family, entries) in Family::ALL.into_iter().zip(families) {
-        let entries = entries.into_iter().map(Ok::<_, FjallError>);
+        let entries = entries.into_iter().map(Ok::<_, DiskError>);
         database.store().ingest(family, entries).expect("ingests");
     }
     database.set_counters(counters).expect("sets");
@@ -148,6 +153,11 @@ fn filled(args: &Args, options: &FjallOptions, caches: CacheSizes) -> (TempDir, 
 fn folder(args: &Args) -> TempDir {
     let within: &Path = args.folder.as_deref().unwrap_or(Path::new("."));
     tempfile::Builder::new().prefix("registry-bench").tempdir_in(within).expect("a temporary folder")
+}
+
+/// The default options of `engine`.
+fn with(engine: Engine) -> DiskOptions {
+    DiskOptions { engine, ..DiskOptions::default() }
 }
 
 /// Runs `measure`, which returns operations and their unit, and prints the median.
@@ -162,7 +172,7 @@ fn micros(started: Instant, operations: u64) -> f64 {
     started.elapsed().as_secs_f64() * 1e6 / operations as f64
 }
 
-fn bytes(args: &Args) {
+fn bytes(args: &Args, engine: Engine) {
     for (layout, compressed, bloom_filters) in [
         (Layout::Documented, true, true),
         (Layout::Documented, false, true),
@@ -170,7 +180,7 @@ fn bytes(args: &Args) {
         (Layout::Compact, false, true),
         (Layout::Compact, true, false),
     ] {
-        let options = FjallOptions { layout: Some(layout), compressed, bloom_filters, ..FjallOptions::default() };
+        let options = DiskOptions { layout: Some(layout), compressed, bloom_filters, ..with(engine) };
         let (_folder, database) = filled(args, &options, CacheSizes::default());
         let per_user = |family| database.store().table_bytes(family).expect("reads") as f64 / args.users as f64;
         let total: f64 = Family::ALL.into_iter().map(per_user).sum();
@@ -180,18 +190,6 @@ fn bytes(args: &Args) {
             format!("{}{}", if compressed { "LZ4" } else { "raw" }, if bloom_filters { "" } else { ", no filters" });
         println!("{:<58} {total:>12.1} B/user {}", format!("{layout} layout, {how}"), parts.join(", "));
     }
-    // Eight currencies and countries alike, names that count, times over 2^27 seconds.
-    let name = (args.users as f64).log2();
-    let bits = FieldBits { currency: 3.0, country: 3.0, name, registered_at: 24.0, signed_at: 24.0 };
-    let Bound { fields, indexes } = bound(args.users, ENDORSEMENTS as u32, &bits);
-    println!(
-        "{:<58} {:>12.1} B/user fields {fields:.1}, indexes {indexes:.1}",
-        "the least that entropy allows",
-        fields + indexes
-    );
-    let (families, _) = entries(Layout::Compact, args.users);
-    let raw: usize = families.iter().flatten().map(|(key, value)| key.len() + value.len()).sum();
-    println!("{:<58} {:>12.1} B/user", "keys and values of the compact layout", raw as f64 / args.users as f64);
 }
 
 /// A sequence of numbers that hits everywhere, another one in each run.
@@ -199,13 +197,13 @@ fn scattered(run: usize, step: u64, below: u64) -> u64 {
     (step + run as u64 * 1_000_003).wrapping_mul(0x9e37_79b9_7f4a_7c15) % below
 }
 
-fn reads(args: &Args) {
+fn reads(args: &Args, engine: Engine) {
     const LOOKUPS: u64 = 200_000;
     let keys: Vec<UserKey> = (0..args.users).map(key).collect();
     let absent: Vec<UserKey> = (args.users..2 * args.users).map(key).collect();
     let none = CacheSizes { users: 0, endorsements: 0, memory: None };
-    let with = |bloom_filters| FjallOptions { bloom_filters, block_cache: 64 << 20, ..FjallOptions::default() };
-    let (_folder, uncached) = filled(args, &with(true), none);
+    let cached = DiskOptions { block_cache: 64 << 20, ..with(engine) };
+    let (_folder, uncached) = filled(args, &cached, none);
     report(args, "get_user, not in the cache of users", "us", |run| {
         let started = Instant::now();
         for step in 0..LOOKUPS {
@@ -229,7 +227,7 @@ fn reads(args: &Args) {
         }
         micros(started, LOOKUPS / 10)
     });
-    let (_other, unfiltered) = filled(args, &with(false), none);
+    let (_other, unfiltered) = filled(args, &DiskOptions { bloom_filters: false, ..cached.clone() }, none);
     for (database, how) in [(&uncached, "bloom filters"), (&unfiltered, "no bloom filters")] {
         report(args, &format!("get_user of nobody, {how}"), "us", |run| {
             let started = Instant::now();
@@ -240,14 +238,12 @@ fn reads(args: &Args) {
         });
     }
     drop((uncached, unfiltered));
-    cached_reads(args, &keys);
-    memory_reads(args, &keys);
+    cached_reads(args, &cached, &keys);
 }
 
-fn cached_reads(args: &Args, keys: &[UserKey]) {
+fn cached_reads(args: &Args, options: &DiskOptions, keys: &[UserKey]) {
     const LOOKUPS: u64 = 1_000_000;
-    let (_folder, database) =
-        filled(args, &FjallOptions { block_cache: 64 << 20, ..FjallOptions::default() }, CacheSizes::default());
+    let (_folder, database) = filled(args, options, CacheSizes::default());
     let hot = args.users.min(50_000);
     (0..hot).for_each(|number| drop(database.get_user(&keys[number as usize]).expect("reads")));
     report(args, "get_user, in the cache", "us", |run| {
@@ -290,6 +286,24 @@ fn cached_reads(args: &Args, keys: &[UserKey]) {
     }
 }
 
+/// What does not depend on an engine: the bound of the bytes, and a registry in memory.
+fn baselines(args: &Args) {
+    // Eight currencies and countries alike, names that count, times over 2^27 seconds.
+    let name = (args.users as f64).log2();
+    let bits = FieldBits { currency: 3.0, country: 3.0, name, registered_at: 24.0, signed_at: 24.0 };
+    let Bound { fields, indexes } = bound(args.users, ENDORSEMENTS as u32, &bits);
+    println!(
+        "{:<58} {:>12.1} B/user fields {fields:.1}, indexes {indexes:.1}",
+        "the least that entropy allows",
+        fields + indexes
+    );
+    let (families, _) = entries(Layout::Compact, args.users);
+    let raw: usize = families.iter().flatten().map(|(key, value)| key.len() + value.len()).sum();
+    println!("{:<58} {:>12.1} B/user", "keys and values of the compact layout", raw as f64 / args.users as f64);
+    let keys: Vec<UserKey> = (0..args.users).map(key).collect();
+    memory_reads(args, &keys);
+}
+
 fn memory_reads(args: &Args, keys: &[UserKey]) {
     let caches = CacheSizes { users: 0, endorsements: 0, memory: None };
     let database = UserDatabase::open(MemoryStore::new(), &Settings { layout: None, caches }).expect("opens");
@@ -308,7 +322,7 @@ fn memory_reads(args: &Args, keys: &[UserKey]) {
     });
 }
 
-fn writes(args: &Args) {
+fn writes(args: &Args, engine: Engine) {
     let folder = folder(args);
     let path = folder.path().join("registry");
     let next = AtomicU64::new(1 << 40);
@@ -317,7 +331,7 @@ fn writes(args: &Args) {
         (first..first + count).map(user).collect::<Vec<User>>()
     };
     let count = args.users.min(20_000);
-    let open = || open_registry(&path, &FjallOptions::default(), CacheSizes::default()).expect("opens");
+    let open = || open_registry(&path, &with(engine), CacheSizes::default()).expect("opens");
     let database = open();
     report(args, "store_user, one by one, buffered", "us", |_| {
         let users = fresh(count);
@@ -368,7 +382,7 @@ fn writes(args: &Args) {
 }
 
 /// Each share by a thread of its own.
-fn in_parallel<T: Sync>(shares: &[Vec<T>], write: impl Fn(&T) -> Result<(), DatabaseError<FjallError>> + Sync) {
+fn in_parallel<T: Sync>(shares: &[Vec<T>], write: impl Fn(&T) -> Result<(), DatabaseError<DiskError>> + Sync) {
     std::thread::scope(|scope| {
         for share in shares {
             let write = &write;
@@ -383,9 +397,14 @@ fn main() {
         (args.users, args.runs) = (2_000, 1);
     }
     println!("{:<58} {:>12} {:<6} [least .. greatest of {} runs]; {} users", "", "median", "", args.runs, args.users);
-    for (name, group) in [("bytes", bytes as fn(&Args)), ("reads", reads), ("writes", writes)] {
-        if args.groups.iter().any(|wanted| wanted == name) {
-            group(&args);
+    if args.engines.is_empty() {
+        args.engines = Engine::BUILT.to_vec();
+    }
+    baselines(&args);
+    for (name, group) in [("bytes", bytes as fn(&Args, Engine)), ("reads", reads), ("writes", writes)] {
+        for &engine in args.engines.iter().filter(|_| args.groups.iter().any(|wanted| wanted == name)) {
+            println!("{engine}, {name}");
+            group(&args, engine);
         }
     }
 }

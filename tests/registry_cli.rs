@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use qnetsim::registry::CacheSizes;
-use qnetsim::registry::fjall::{FjallOptions, open_registry};
+use qnetsim::registry::disk::{DiskOptions, open_registry};
 use qnetsim::registry::population::Population;
 use qnetsim::registry::record::{Endorsement, User};
 
@@ -177,7 +177,7 @@ fn registries_that_are_missing_locked_newer_or_damaged_are_told_apart() {
     fs::write(desk.path("file"), "text").unwrap();
     desk.fails(4, &["stats", "--db", "file"], &["file holds something that is not a registry"]);
     desk.ok(&["import", "--db", "r", "--generate", "100"]);
-    let held = open_registry(&desk.path("r"), &FjallOptions::default(), CacheSizes::default()).unwrap();
+    let held = open_registry(&desk.path("r"), &DiskOptions::default(), CacheSizes::default()).unwrap();
     desk.fails(4, &["stats", "--db", "r"], &["in use by another process"]);
     drop(held);
     desk.ok(&["stats", "--db", "r"]);
@@ -323,7 +323,13 @@ fn a_bench_measures_and_projects_and_leaves_its_files_only() {
         names.sort();
         names
     };
-    assert_eq!(names(&desk.path("bench")), ["registry-bench.csv", "registry-bench.json", "tables.txt"]);
+    let files = ["registry-bench.csv", "registry-bench.json", "service-times.csv", "tables.txt"];
+    assert_eq!(names(&desk.path("bench")), files);
+    // A scenario takes the file of service times as it is.
+    let scenario = "name = \"s\"\nnodes = 400\ntiers = { super = 7, full = 40, mobile = 50 }\n\
+                    approaches = \"registry\"\napproach.registry.service_times = \"service-times.csv\"\n";
+    fs::write(desk.path("bench/s.toml"), scenario).unwrap();
+    qnetsim::scenario::load(&desk.path("bench/s.toml"), &[]).unwrap_or_else(|error| panic!("{error}"));
     let figures: Vec<serde_json::Value> =
         serde_json::from_slice(&fs::read(desk.path("bench/registry-bench.json")).unwrap()).unwrap();
     for claim in [
@@ -335,4 +341,40 @@ fn a_bench_measures_and_projects_and_leaves_its_files_only() {
             "{claim}"
         );
     }
+}
+
+#[test]
+#[cfg(not(feature = "rocksdb"))]
+fn an_engine_that_was_not_built_is_refused_with_how_to_build_it() {
+    let desk = Desk::new();
+    for command in ["stats", "list", "verify", "compact"] {
+        let how = ["built without the engine rocksdb", "cargo build --release --features rocksdb", "ROCKSDB_LIB_DIR"];
+        desk.fails(2, &[command, "--db", "r", "--engine", "rocksdb"], &how);
+    }
+    desk.fails(2, &["import", "--db", "r", "--generate", "10", "--engine", "rocksdb"], &["built without"]);
+    desk.fails(
+        2,
+        &["stats", "--db", "r", "--engine", "oracle"],
+        &["\"oracle\" is no engine; there are fjall and rocksdb"],
+    );
+    assert!(!desk.path("r").exists());
+}
+
+#[test]
+#[cfg(feature = "rocksdb")]
+fn a_registry_moves_from_one_engine_to_the_other_and_back() {
+    let desk = Desk::new();
+    let rocks = ["--engine", "rocksdb"];
+    let with = |args: &[&'static str]| desk.ok(&[args, &rocks[..]].concat());
+    with(&["import", "--db", "r", "--generate", "300"]);
+    desk.fails(2, &["stats", "--db", "r"], &["is kept by the engine rocksdb, not by fjall: open it with rocksdb"]);
+    let listed = with(&["list", "--db", "r", "--format", "json"]);
+    assert_eq!(listed.lines().count(), 300);
+    assert!(with(&["verify", "--db", "r"]).contains("300 users, 300 verified, 1500 endorsements; 0 faults"));
+    with(&["compact", "--db", "r"]);
+    assert!(with(&["stats", "--db", "r"]).contains("bytes_on_disk"));
+    desk.ok(&["import", "--db", "f", "--from", "r"]);
+    desk.fails(2, &[&["stats", "--db", "f"][..], &rocks].concat(), &["kept by the engine fjall, not by rocksdb"]);
+    with(&["import", "--db", "back", "--from", "f"]);
+    assert_eq!(with(&["list", "--db", "back", "--format", "json"]), listed);
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::{EXIT_CODES, Failure, print, write_out};
-use crate::registry::fjall::{FjallError, FjallOptions, FjallStore, open_registry};
+use crate::registry::disk::{DiskError, DiskOptions, DiskStore, Engine, open_registry};
 use crate::registry::import::ImportError;
 use crate::registry::import::source::SourceError;
 use crate::registry::record::{Country, Digest, UserKey};
@@ -58,7 +58,8 @@ pub(super) enum RegistryCommand {
     /// misses, of absent users, on one and two threads, single and batched writes; and what is lost of acknowledged
     /// registrations when the process is killed. A model of the sizes projects to 100M, 1B and 8B users; memory only if four
     /// sizes fill the caches, so from --users 1M on. Every figure says whether it is `measured` or `projected`. Tables go
-    /// to standard output; DIR gets registry-bench.csv, registry-bench.json and tables.txt.
+    /// to standard output; DIR gets registry-bench.csv, registry-bench.json, tables.txt and service-times.csv: what a
+    /// lookup and a change take, as a scenario of the approach `registry` names it with `service_times`.
     #[command(after_help = format!("{BENCH_EXAMPLES}\n\n{EXIT_CODES}"))]
     Bench(bench::BenchArgs),
 }
@@ -83,7 +84,8 @@ const LIST_EXAMPLES: &str = "Examples:
 
 const BENCH_EXAMPLES: &str = "Examples:
   qnetsim registry bench
-  qnetsim registry bench --users 1M,10M --db /data/bench --drop-caches";
+  qnetsim registry bench --users 1M,10M --db /data/bench --drop-caches
+  qnetsim registry bench --engine rocksdb --db /data/bench-rocksdb";
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,6 +104,29 @@ pub(super) struct DatabaseArgs {
     /// Folder of the registry.
     #[arg(long, value_name = "PATH")]
     db: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
+}
+
+impl DatabaseArgs {
+    /// Opens the registry, which exists unless `create`.
+    fn open(&self, create: bool) -> Result<UserDatabase<DiskStore>, Failure> {
+        open(&self.db, self.engine.engine, create)
+    }
+}
+
+/// What keeps a registry.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(super) struct EngineArgs {
+    /// The engine that keeps the registry: fjall, or rocksdb in a build with that feature.
+    #[arg(long, value_name = "ENGINE", default_value_t = Engine::default(), value_parser = built)]
+    engine: Engine,
+}
+
+/// The engine called `text`, if this program has it.
+fn built(text: &str) -> Result<Engine, String> {
+    let engine: Engine = text.parse()?;
+    if Engine::BUILT.contains(&engine) { Ok(engine) } else { Err(DiskError::NotBuilt(engine).to_string()) }
 }
 
 #[derive(Debug, Args)]
@@ -233,22 +258,23 @@ pub(super) fn run(command: &RegistryCommand) -> Result<(), Failure> {
     }
 }
 
-/// Opens the registry at `path`, which exists unless `create`.
-fn open(path: &Path, create: bool) -> Result<UserDatabase<FjallStore>, Failure> {
-    let options = FjallOptions { create, ..FjallOptions::default() };
+/// Opens the registry at `path`, kept by `engine`, which exists unless `create`.
+fn open(path: &Path, engine: Engine, create: bool) -> Result<UserDatabase<DiskStore>, Failure> {
+    let options = DiskOptions { engine, create, ..DiskOptions::default() };
     open_registry(path, &options, CacheSizes::default()).map_err(|error| of_database(&error))
 }
 
-fn of_database(error: &DatabaseError<FjallError>) -> Failure {
+fn of_database(error: &DatabaseError<DiskError>) -> Failure {
     let code = match error {
         DatabaseError::Refused(_) | DatabaseError::UnknownKey(_) | DatabaseError::LongName(_) => Failure::BAD_SCENARIO,
         DatabaseError::OtherLayout { .. } => Failure::BAD_SCENARIO,
+        DatabaseError::Store(cause) if matches!(**cause, DiskError::OtherEngine { .. }) => Failure::BAD_SCENARIO,
         _ => Failure::INPUT_OUTPUT,
     };
     Failure::of(code, error)
 }
 
-fn of_store(error: &FjallError) -> Failure {
+fn of_disk(error: &DiskError) -> Failure {
     Failure::of(Failure::INPUT_OUTPUT, error)
 }
 

@@ -22,6 +22,7 @@ use thiserror::Error;
 
 pub mod files;
 mod index;
+pub(super) mod leftover;
 mod sorter;
 pub mod source;
 mod work;
@@ -210,10 +211,12 @@ pub fn import<S: Source>(
     options: &ImportOptions,
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
 ) -> Result<Imported, ImportError> {
+    leftover::clean(path);
     let work = Work::open(path)?;
     let imported = run(&work, source, options, on_progress);
     match imported {
         Ok(imported) => {
+            leftover::mark(work.folder()).map_err(|error| work.failed(error))?;
             work.finish()?;
             Ok(imported)
         }

@@ -86,7 +86,7 @@ impl<S: Store> Source for Registry<'_, S> {
 #[cfg(test)]
 mod tests {
     use super::super::cache::CacheSizes;
-    use super::super::fjall::{FjallOptions, open_registry};
+    use super::super::disk::{DiskOptions, open_registry};
     use super::super::import::{ImportOptions, import};
     use super::super::layout::Layout;
     use super::super::memory::MemoryStore;
@@ -110,7 +110,7 @@ mod tests {
         let registry = in_memory(&population);
         let folder = tempfile::tempdir().unwrap();
         let open = |name: &str| {
-            let options = FjallOptions { create: false, ..FjallOptions::default() };
+            let options = DiskOptions { create: false, ..DiskOptions::default() };
             open_registry(&folder.path().join(name), &options, CacheSizes::default()).unwrap()
         };
         let to = |name: &str, source: &dyn Fn(&std::path::Path, &ImportOptions), layout| {

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use clap::Args;
 
-use super::print;
+use super::{EngineArgs, print};
 use crate::claims::evidence::MachineFigure as Figure;
 use crate::cli::Failure;
 use crate::report::{check_writable, write_results};
@@ -26,6 +26,8 @@ pub(in crate::cli) struct BenchArgs {
     /// Folder for the registries, which are removed again, and for the results.
     #[arg(long, value_name = "DIR", default_value = "registry-bench")]
     db: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Seed of the generated users.
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
@@ -43,7 +45,15 @@ pub(in crate::cli) struct BenchArgs {
 impl BenchArgs {
     /// What `qnetsim claims` measures: a registry of `users` in `db`, with timings that are shorter if `brief`.
     pub(in crate::cli) fn of_claims(users: u64, db: PathBuf, brief: bool) -> Self {
-        BenchArgs { users: vec![users], db, seed: 1, drop_caches: false, point: None, brief }
+        BenchArgs {
+            users: vec![users],
+            db,
+            engine: EngineArgs::default(),
+            seed: 1,
+            drop_caches: false,
+            point: None,
+            brief,
+        }
     }
 }
 
@@ -91,10 +101,11 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     check_writable(&args.db).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     let sizes = sizes(&args.users)?;
     let figures = figures(args, &mut |_| ())?;
-    let tables = project::tables(&figures, &sizes);
+    let tables = format!("Engine: {}\n\n{}", args.engine.engine, project::tables(&figures, &sizes));
     let files = [
         ("registry-bench.csv", csv_of(&figures)),
         ("registry-bench.json", serde_json::to_vec_pretty(&figures).expect("figures are JSON")),
+        ("service-times.csv", project::service_times(&figures, &sizes, args.engine.engine).into_bytes()),
         ("tables.txt", tables.clone().into_bytes()),
     ];
     write_results(&args.db, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
@@ -154,6 +165,7 @@ fn child_command(args: &BenchArgs, users: u64, variant: &str) -> Result<Command,
     let mut command = Command::new(own);
     command.args(["registry", "bench", "--point", variant]);
     command.args(["--users", &users.to_string(), "--seed", &args.seed.to_string()]);
+    command.args(["--engine", args.engine.engine.name()]);
     command.arg("--db").arg(&args.db);
     if args.drop_caches {
         command.arg("--drop-caches");

@@ -6,10 +6,10 @@ use indicatif::{ProgressBar, ProgressDrawTarget};
 
 use super::{
     DatabaseArgs, EndorseArgs, GetArgs, ListArgs, RegisterArgs, RowFormat, Rows, StatsArgs, VerifyArgs, of_database,
-    of_store, open, print, refused,
+    of_disk, print, refused,
 };
 use crate::cli::Failure;
-use crate::registry::fjall::FjallStore;
+use crate::registry::disk::DiskStore;
 use crate::registry::record::{Endorsement, User};
 use crate::registry::store::Family;
 use crate::registry::text::{ENDORSEMENT_COLUMNS, Line, USER_COLUMNS};
@@ -87,7 +87,7 @@ fn described(user: &User) -> String {
 }
 
 pub(super) fn get(args: &GetArgs) -> Result<(), Failure> {
-    let database = open(&args.database.db, false)?;
+    let database = args.database.open(false)?;
     let nobody = |what: String| Failure {
         code: Failure::BAD_SCENARIO,
         message: format!("error: nobody is registered with the {what}"),
@@ -115,7 +115,7 @@ pub(super) fn get(args: &GetArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn register(args: &RegisterArgs) -> Result<(), Failure> {
-    let registry = UserRegistryConsensus::new(open(&args.database.db, args.create)?);
+    let registry = UserRegistryConsensus::new(args.database.open(args.create)?);
     let user = User {
         key: args.key,
         government_id: args.government_id,
@@ -135,7 +135,7 @@ pub(super) fn register(args: &RegisterArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn endorse(args: &EndorseArgs) -> Result<(), Failure> {
-    let registry = UserRegistryConsensus::new(open(&args.database.db, false)?);
+    let registry = UserRegistryConsensus::new(args.database.open(false)?);
     let endorsement = Endorsement {
         endorsed: args.user,
         endorser: args.by,
@@ -151,7 +151,7 @@ pub(super) fn endorse(args: &EndorseArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
-    let database = open(&args.database.db, false)?;
+    let database = args.database.open(false)?;
     let start = Cursor::default();
     let users = match (args.currency, args.country) {
         (Some(currency), _) => database.users_by_currency(currency, &start),
@@ -177,7 +177,7 @@ pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
 }
 
 /// What a registry is and takes, by name.
-fn figures(database: &UserDatabase<FjallStore>) -> Result<Vec<(String, String)>, Failure> {
+fn figures(database: &UserDatabase<DiskStore>) -> Result<Vec<(String, String)>, Failure> {
     let counters = database.counters();
     let number = |name: &str, value: u64| (name.to_owned(), value.to_string());
     let mut figures = vec![
@@ -187,15 +187,15 @@ fn figures(database: &UserDatabase<FjallStore>) -> Result<Vec<(String, String)>,
         number("endorsements", counters.endorsements),
     ];
     for family in Family::ALL {
-        let bytes = database.store().table_bytes(family).map_err(|error| of_store(&error))?;
+        let bytes = database.store().table_bytes(family).map_err(|error| of_disk(&error))?;
         figures.push(number(&format!("bytes_{}", family.name()), bytes));
     }
-    figures.push(number("bytes_on_disk", database.store().disk_bytes().map_err(|error| of_store(&error))?));
+    figures.push(number("bytes_on_disk", database.store().disk_bytes().map_err(|error| of_disk(&error))?));
     Ok(figures)
 }
 
 pub(super) fn stats(args: &StatsArgs) -> Result<(), Failure> {
-    let figures = figures(&open(&args.database.db, false)?)?;
+    let figures = figures(&args.database.open(false)?)?;
     print(&match args.format {
         RowFormat::Human => figures.iter().map(|(name, value)| format!("{name:<16} {value:>16}\n")).collect(),
         RowFormat::Csv => {
@@ -211,7 +211,7 @@ pub(super) fn stats(args: &StatsArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let mut database = open(&args.database.db, false)?;
+    let mut database = args.database.open(false)?;
     let target = if args.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(None, target);
     let mut read = 0u64;
@@ -242,10 +242,10 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn compact(args: &DatabaseArgs) -> Result<(), Failure> {
-    let database = open(&args.db, false)?;
-    let size = || database.store().disk_bytes().map_err(|error| of_store(&error));
+    let database = args.open(false)?;
+    let size = || database.store().disk_bytes().map_err(|error| of_disk(&error));
     let before = size()?;
-    database.store().compact().map_err(|error| of_store(&error))?;
+    database.store().compact().map_err(|error| of_disk(&error))?;
     let after = size()?;
     print(&format!("{before} bytes on disk before, {after} after.\n"))
 }

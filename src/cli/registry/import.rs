@@ -6,10 +6,11 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{of_import, open, print};
+use super::{EngineArgs, of_disk, of_import, open, print};
 use crate::cli::Failure;
 use crate::metrics::peak_memory;
 use crate::registry::Layout;
+use crate::registry::disk::{DiskError, DiskOptions, Engine};
 use crate::registry::import::files::Files;
 use crate::registry::import::source::Source;
 use crate::registry::import::{ImportOptions, Imported, Step, import as run_import};
@@ -23,6 +24,8 @@ pub(in crate::cli) struct ImportArgs {
     /// Folder of the registry, which does not exist yet.
     #[arg(long, value_name = "PATH")]
     db: PathBuf,
+    #[command(flatten)]
+    engine: EngineArgs,
     /// Files with users and endorsements (*.csv, *.jsonl).
     #[arg(value_name = "FILE", required_unless_present_any = ["generate", "from"])]
     files: Vec<PathBuf>,
@@ -35,7 +38,8 @@ pub(in crate::cli) struct ImportArgs {
     /// Endorsements of each generated user.
     #[arg(long, value_name = "N", default_value_t = ENDORSEMENTS_PER_USER)]
     endorsements: u32,
-    /// Take all of another registry instead: to change its layout, or to leave out what was deleted.
+    /// Take all of another registry instead, whatever engine keeps it: to change its layout or its engine, or to leave out
+    /// what was deleted.
     #[arg(long, value_name = "PATH", conflicts_with = "files")]
     from: Option<PathBuf>,
     /// Layout of the registry: compact, or documented.
@@ -98,14 +102,17 @@ impl Drop for StepBar {
 pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     match (&args.generate, &args.from) {
         (Some(users), _) => from_source(args, &Population::new(args.seed, *users, args.endorsements)),
-        (None, Some(path)) => from_source(args, &Registry::new(&open(path, false)?)),
+        (None, Some(path)) => {
+            let engine = Engine::at(path).map_err(|error| of_disk(&DiskError::Io(path.clone(), error)))?;
+            from_source(args, &Registry::new(&open(path, engine.unwrap_or_default(), false)?))
+        }
         (None, None) => from_source(args, &Files::open(&args.files).map_err(|error| of_import(&error.into()))?),
     }
 }
 
 fn from_source(args: &ImportArgs, source: &impl Source) -> Result<(), Failure> {
-    let options =
-        ImportOptions { layout: args.layout, enough: args.enough, memory: args.memory, ..ImportOptions::default() };
+    let store = DiskOptions { engine: args.engine.engine, ..DiskOptions::default() };
+    let options = ImportOptions { layout: args.layout, enough: args.enough, memory: args.memory, store };
     #[allow(clippy::disallowed_methods, reason = "how long an import takes is told beside it")]
     let start = Instant::now();
     let mut bar = StepBar::new(args.quiet);

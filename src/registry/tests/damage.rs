@@ -3,20 +3,16 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::registry::fjall::{FjallError, open_registry};
+use crate::registry::disk::{DiskError, open_registry};
 use crate::registry::layout::compact;
 use crate::registry::store::{Batch, BulkStore, Family};
 use crate::registry::{CacheSizes, layout::BadRecord};
 
-fn options(layout: Layout) -> FjallOptions {
-    FjallOptions { layout: Some(layout), ..FjallOptions::default() }
-}
-
-fn refused(path: &Path, options: &FjallOptions) -> DatabaseError<FjallError> {
+fn refused(path: &Path, options: &DiskOptions) -> DatabaseError<DiskError> {
     open_registry(path, options, CacheSizes::default()).map(|_| ()).expect_err("is refused")
 }
 
-fn cause(error: &DatabaseError<FjallError>) -> &FjallError {
+fn cause(error: &DatabaseError<DiskError>) -> &DiskError {
     match error {
         DatabaseError::Store(cause) => cause,
         other => panic!("is no error of the store: {other}"),
@@ -24,8 +20,8 @@ fn cause(error: &DatabaseError<FjallError>) -> &FjallError {
 }
 
 /// A closed registry of some users, written to tables.
-fn closed(folder: &Path, layout: Layout) -> PathBuf {
-    let registry = over(on_disk(folder, layout), layout).with_durability(Durability::Durable);
+fn closed(folder: &Path, engine: Engine, layout: Layout) -> PathBuf {
+    let registry = over(on_disk(folder, engine, layout), layout).with_durability(Durability::Durable);
     (0..60).for_each(|number| registry.register_user(&user(number)).expect("registers"));
     for number in 1..20 {
         registry.submit_endorsement(&endorsement(0, number)).expect("counts");
@@ -35,85 +31,146 @@ fn closed(folder: &Path, layout: Layout) -> PathBuf {
     folder.join("registry")
 }
 
+/// Every engine of this build, with a folder of its own.
+fn each_engine(test: impl Fn(&Path, Engine)) {
+    for &engine in Engine::BUILT {
+        test(tempfile::tempdir().expect("a temporary folder").path(), engine);
+    }
+}
+
 #[test]
 fn what_is_no_registry_is_left_alone() {
+    each_engine(|folder, engine| {
+        let path = folder.join("somewhere");
+        let existing = DiskOptions { create: false, ..options(engine) };
+        assert!(matches!(cause(&refused(&path, &existing)), DiskError::Missing(_)));
+        assert!(!path.exists());
+        std::fs::create_dir(&path).expect("a folder");
+        std::fs::write(path.join("letters.txt"), "dear").expect("a file");
+        assert!(matches!(cause(&refused(&path, &options(engine))), DiskError::NotARegistry(..)));
+        assert_eq!(path.read_dir().expect("reads").count(), 1);
+        let file = path.join("letters.txt");
+        assert!(matches!(cause(&refused(&file, &options(engine))), DiskError::NotARegistry(..)));
+    });
+}
+
+#[test]
+fn a_store_of_another_engine_is_refused_and_left_as_it_is() {
+    each_engine(|folder, engine| {
+        let path = closed(folder, engine, Layout::Compact);
+        let other = Engine::ALL.into_iter().find(|&other| other != engine).expect("there are two");
+        let before = files(&path);
+        match cause(&refused(&path, &options(other))) {
+            DiskError::OtherEngine { found, wanted, .. } => assert_eq!((*found, *wanted), (engine, other)),
+            DiskError::NotBuilt(missing) => assert!(*missing == other && !Engine::BUILT.contains(&other)),
+            error => panic!("{error}"),
+        }
+        assert_eq!(files(&path), before);
+        assert_eq!(Engine::at(&path).expect("reads"), Some(engine));
+        assert_eq!(read_all(&path, engine), Ok(61));
+    });
+}
+
+#[test]
+fn a_folder_that_looks_like_another_engines_is_refused_even_where_that_engine_is_not_built() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("somewhere");
-    let existing = FjallOptions { create: false, ..FjallOptions::default() };
-    assert!(matches!(cause(&refused(&path, &existing)), FjallError::Missing(_)));
-    assert!(!path.exists());
-    std::fs::create_dir(&path).expect("a folder");
-    std::fs::write(path.join("letters.txt"), "dear").expect("a file");
-    assert!(matches!(cause(&refused(&path, &FjallOptions::default())), FjallError::NotARegistry(..)));
-    assert_eq!(path.read_dir().expect("reads").count(), 1);
-    let file = path.join("letters.txt");
-    assert!(matches!(cause(&refused(&file, &FjallOptions::default())), FjallError::NotARegistry(..)));
+    std::fs::write(folder.path().join("CURRENT"), "MANIFEST-000005\n").expect("a file");
+    let error = refused(folder.path(), &options(Engine::Fjall));
+    let DiskError::OtherEngine { found: Engine::RocksDb, .. } = cause(&error) else { panic!("{error}") };
+    assert!(error.to_string().contains("kept by the engine rocksdb, not by fjall"), "{error}");
 }
 
 #[test]
 fn another_application_of_the_engine_is_left_alone() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("other");
-    {
-        let other = fjall::Database::builder(&path).open().expect("opens");
-        other.keyspace("letters", fjall::KeyspaceCreateOptions::default).expect("a keyspace");
-    }
-    assert!(matches!(cause(&refused(&path, &FjallOptions::default())), FjallError::NotARegistry(..)));
-    let store = on_disk(folder.path(), Layout::Compact);
-    let mut batch = Batch::default();
-    batch.put(Family::User, *b"somebody", *b"else's");
-    store.commit(batch).expect("commits");
-    drop(store);
-    let error = refused(&folder.path().join("registry"), &FjallOptions::default());
-    assert!(matches!(error, DatabaseError::NotARegistry));
+    each_engine(|folder, engine| {
+        let path = folder.join("other");
+        match engine {
+            Engine::Fjall => {
+                let other = fjall::Database::builder(&path).open().expect("opens");
+                other.keyspace("letters", fjall::KeyspaceCreateOptions::default).expect("a keyspace");
+            }
+            #[cfg(feature = "rocksdb")]
+            Engine::RocksDb => {
+                let other = rocksdb::DB::open_default(&path).expect("opens");
+                other.put("a", "letter").expect("puts");
+            }
+            #[cfg(not(feature = "rocksdb"))]
+            Engine::RocksDb => unreachable!("is not built"),
+        }
+        assert!(matches!(cause(&refused(&path, &options(engine))), DiskError::NotARegistry(..)));
+        let store = on_disk(folder, engine, Layout::Compact);
+        let mut batch = Batch::default();
+        batch.put(Family::User, *b"somebody", *b"else's");
+        store.commit(batch).expect("commits");
+        drop(store);
+        let error = refused(&folder.join("registry"), &options(engine));
+        assert!(matches!(error, DatabaseError::NotARegistry));
+    });
 }
 
 #[test]
 fn a_registry_that_is_open_is_locked() {
+    each_engine(|folder, engine| {
+        let _open = over(on_disk(folder, engine, Layout::Compact), Layout::Compact);
+        let error = refused(&folder.join("registry"), &options(engine));
+        assert!(matches!(cause(&error), DiskError::Locked(_)), "{:?}", cause(&error));
+    });
+}
+
+#[test]
+fn later_versions_of_the_engine_are_refused() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let _open = over(on_disk(folder.path(), Layout::Compact), Layout::Compact);
-    let error = refused(&folder.path().join("registry"), &FjallOptions::default());
-    assert!(matches!(cause(&error), FjallError::Locked(_)), "{error}");
+    let path = closed(folder.path(), Engine::Fjall, Layout::Compact);
+    std::fs::write(path.join("version"), b"FJL\x09").expect("writes");
+    assert!(matches!(cause(&refused(&path, &options(Engine::Fjall))), DiskError::Newer(_, 9)));
 }
 
 #[test]
 fn later_versions_are_refused() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = closed(folder.path(), Layout::Compact);
-    let marker = path.join("version");
-    let engine = std::fs::read(&marker).expect("reads");
-    std::fs::write(&marker, b"FJL\x09").expect("writes");
-    assert!(matches!(cause(&refused(&path, &FjallOptions::default())), FjallError::Newer(_, 9)));
-    std::fs::write(&marker, engine).expect("writes");
-
-    let store = on_disk(folder.path(), Layout::Compact);
-    let mut format = super::super::meta::write_format(Layout::Compact);
-    let version = format.iter().position(|&byte| byte == super::super::meta::FORMAT).expect("is there");
-    format[version] = 7;
-    let mut batch = Batch::default();
-    batch.put(Family::Meta, super::super::meta::FORMAT_KEY, format);
-    store.commit(batch).expect("commits");
-    drop(store);
-    assert!(matches!(refused(&path, &FjallOptions::default()), DatabaseError::Newer(7)));
+    each_engine(|folder, engine| {
+        let path = closed(folder, engine, Layout::Compact);
+        let store = on_disk(folder, engine, Layout::Compact);
+        let mut format = super::super::meta::write_format(Layout::Compact);
+        let version = format.iter().position(|&byte| byte == super::super::meta::FORMAT).expect("is there");
+        format[version] = 7;
+        let mut batch = Batch::default();
+        batch.put(Family::Meta, super::super::meta::FORMAT_KEY, format);
+        store.commit(batch).expect("commits");
+        drop(store);
+        assert!(matches!(refused(&path, &options(engine)), DatabaseError::Newer(7)));
+    });
 }
 
 #[test]
 fn another_layout_than_asked_for_is_refused() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = closed(folder.path(), Layout::Compact);
-    let error = refused(&path, &options(Layout::Documented));
-    assert!(matches!(error, DatabaseError::OtherLayout { found: Layout::Compact, wanted: Layout::Documented }));
+    each_engine(|folder, engine| {
+        let path = closed(folder, engine, Layout::Compact);
+        let error = refused(&path, &DiskOptions { layout: Some(Layout::Documented), ..options(engine) });
+        assert!(matches!(error, DatabaseError::OtherLayout { found: Layout::Compact, wanted: Layout::Documented }));
+    });
 }
 
 #[test]
 fn an_interrupted_foundation_is_begun_again() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = folder.path().join("registry");
-    std::fs::create_dir_all(path.join("keyspaces")).expect("folders");
-    std::fs::write(path.join("lock"), "").expect("a file");
-    std::fs::write(path.join("0.jnl"), [0; 100]).expect("a file");
-    let database = open_registry(&path, &FjallOptions::default(), CacheSizes::default()).expect("opens");
-    assert_eq!(database.total_users(), 0);
+    each_engine(|folder, engine| {
+        let path = folder.join("registry");
+        std::fs::create_dir_all(&path).expect("a folder");
+        match engine {
+            Engine::Fjall => {
+                std::fs::create_dir(path.join("keyspaces")).expect("a folder");
+                std::fs::write(path.join("lock"), "").expect("a file");
+                std::fs::write(path.join("0.jnl"), [0; 100]).expect("a file");
+            }
+            Engine::RocksDb => {
+                std::fs::write(path.join("LOCK"), "").expect("a file");
+                std::fs::write(path.join("MANIFEST-000001"), [0; 100]).expect("a file");
+            }
+        }
+        let existing = DiskOptions { create: false, ..options(engine) };
+        assert!(matches!(cause(&refused(&path, &existing)), DiskError::Missing(_)));
+        let database = open_registry(&path, &options(engine), CacheSizes::default()).expect("opens");
+        assert_eq!(database.total_users(), 0);
+    });
 }
 
 /// Files below `folder`, in order.
@@ -128,9 +185,8 @@ fn files(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// Reads all that there is. Whatever it comes to, it is an answer and no panic.
-fn read_all(path: &Path) -> Result<u64, String> {
-    let database =
-        open_registry(path, &FjallOptions::default(), CacheSizes::default()).map_err(|error| error.to_string())?;
+fn read_all(path: &Path, engine: Engine) -> Result<u64, String> {
+    let database = open_registry(path, &options(engine), CacheSizes::default()).map_err(|error| error.to_string())?;
     for number in 0..61 {
         if let Some(found) = database.get_user(&key(number)).map_err(|error| error.to_string())? {
             assert_eq!((found.user.key, found.user.government_id), (user(number).key, user(number).government_id));
@@ -140,53 +196,99 @@ fn read_all(path: &Path) -> Result<u64, String> {
     if report.is_sound() { Ok(report.counters.users) } else { Err(report.examples[0].to_string()) }
 }
 
+/// The journals of a closed registry, in order; the tables of its users.
+fn journals(path: &Path, engine: Engine) -> Vec<PathBuf> {
+    let end = if engine == Engine::Fjall { "jnl" } else { "log" };
+    files(path).into_iter().filter(|file| file.extension().is_some_and(|found| found == end)).collect()
+}
+
+fn tables(path: &Path, engine: Engine) -> Vec<PathBuf> {
+    let is_table = |file: &PathBuf| match engine {
+        // The keyspace 0 is the engine's own.
+        Engine::Fjall => {
+            file.parent().is_some_and(|parent| parent.ends_with("tables"))
+                && !file.starts_with(path.join("keyspaces/0"))
+        }
+        Engine::RocksDb => file.extension().is_some_and(|end| end == "sst"),
+    };
+    files(path).into_iter().filter(is_table).collect()
+}
+
 #[test]
 fn a_torn_journal_loses_its_last_batch_alone() {
-    for layout in LAYOUTS {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let path = closed(folder.path(), layout);
-        let journals: Vec<PathBuf> =
-            files(&path).into_iter().filter(|file| file.extension().is_some_and(|end| end == "jnl")).collect();
+    each_on_disk(|folder, engine, layout| {
+        let path = closed(folder, engine, layout);
+        let journals = journals(&path, engine);
         let journal = journals.last().expect("is there");
         let bytes = std::fs::read(journal).expect("reads");
         let end = bytes.iter().rposition(|&byte| byte != 0).expect("has something") + 1;
         std::fs::write(journal, &bytes[..end - 30]).expect("writes");
-        assert_eq!(read_all(&path), Ok(60), "{layout}");
-    }
+        assert_eq!(read_all(&path, engine), Ok(60), "{engine}, {layout}");
+    });
 }
 
 #[test]
 fn a_damaged_table_is_an_error_and_no_answer() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = closed(folder.path(), Layout::Compact);
-    let tables: Vec<PathBuf> = files(&path)
-        .into_iter()
-        .filter(|file| file.parent().is_some_and(|parent| parent.ends_with("tables")))
-        .filter(|file| !file.starts_with(path.join("keyspaces").join("0")))
-        .collect();
-    assert!(tables.len() >= 6);
-    let mut told = 0;
-    for table in &tables {
-        let sound = std::fs::read(table).expect("reads");
-        for place in [sound.len() / 7, sound.len() / 3] {
-            let mut bytes = sound.clone();
-            bytes[place] ^= 0x40;
-            std::fs::write(table, &bytes).expect("writes");
-            told += u32::from(read_all(&path).is_err());
+    each_engine(|folder, engine| {
+        let path = closed(folder, engine, Layout::Compact);
+        let tables = tables(&path, engine);
+        assert!(tables.len() >= 6, "{tables:?}");
+        let mut told = 0;
+        for table in &tables {
+            let sound = std::fs::read(table).expect("reads");
+            for place in [sound.len() / 7, sound.len() / 3] {
+                let copy = folder.join("copy");
+                copy_folder(&path, &copy);
+                let mut bytes = sound.clone();
+                bytes[place] ^= 0x40;
+                std::fs::write(copy.join(table.strip_prefix(&path).expect("is within")), &bytes).expect("writes");
+                told += u32::from(read_all(&copy, engine).is_err());
+                std::fs::remove_dir_all(&copy).expect("removes");
+            }
         }
-        std::fs::write(table, &sound).expect("writes");
+        assert!(told as usize >= tables.len(), "{engine}: {told} of {} changes were told of", 2 * tables.len());
+        assert_eq!(read_all(&path, engine), Ok(61));
+    });
+}
+
+/// Copies all files: an engine may write where it finds damage.
+fn copy_folder(from: &Path, to: &Path) {
+    for file in files(from) {
+        let copy = to.join(file.strip_prefix(from).expect("is within"));
+        std::fs::create_dir_all(copy.parent().expect("is in a folder")).expect("a folder");
+        std::fs::copy(file, copy).expect("copies");
     }
-    assert!(told as usize >= tables.len(), "{told} of {} changes were told of", 2 * tables.len());
-    assert_eq!(read_all(&path), Ok(61));
 }
 
 #[test]
 fn a_lost_table_is_an_error() {
-    let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = closed(folder.path(), Layout::Compact);
-    let table = files(&path).into_iter().rfind(|file| file.parent().is_some_and(|parent| parent.ends_with("tables")));
-    std::fs::remove_file(table.expect("is there")).expect("removes");
-    assert!(read_all(&path).is_err());
+    each_engine(|folder, engine| {
+        let path = closed(folder, engine, Layout::Compact);
+        let table = tables(&path, engine).pop().expect("is there");
+        std::fs::remove_file(table).expect("removes");
+        assert!(read_all(&path, engine).is_err());
+    });
+}
+
+#[test]
+fn what_is_ingested_in_disorder_is_refused_and_leaves_nothing() {
+    each_engine(|folder, engine| {
+        let store = on_disk(folder, engine, Layout::Compact);
+        let entry = |key: u8| Ok::<_, DiskError>((vec![key], vec![key]));
+        assert_eq!(store.ingest(Family::Currency, [entry(1), entry(2)].into_iter()).expect("ingests"), 2);
+        assert_eq!(store.ingest(Family::Currency, std::iter::empty::<Result<_, DiskError>>()).expect("ingests"), 0);
+        let twice = store.ingest(Family::Country, [entry(2), entry(2)].into_iter()).expect_err("is refused");
+        assert!(matches!(twice, DiskError::Disorder("country")));
+        let failed = [entry(3), Err(DiskError::Disorder("source"))].into_iter();
+        assert!(store.ingest(Family::Country, failed).is_err());
+        drop(store);
+        let store = on_disk(folder, engine, Layout::Compact);
+        assert_eq!(store.scan(Family::Country, &[], &[]).count(), 0);
+        let all: Vec<_> = store.scan(Family::Currency, &[], &[]).map(|entry| entry.expect("reads").0).collect();
+        assert_eq!(all, [[1], [2]]);
+        let is_left = |file: &PathBuf| file.to_string_lossy().contains("ingestion-");
+        assert!(!files(folder).iter().any(is_left));
+    });
 }
 
 fn spoiled(layout: Layout) -> UserDatabase<MemoryStore> {
@@ -299,10 +401,13 @@ fn two_users_whose_keys_share_a_fingerprint_are_both_found() {
 #[ignore = "needs a small file system: mount -t tmpfs -o size=48m tmpfs DIR; QNETSIM_TEST_SMALL_DISK=DIR cargo test --lib a_full_disk -- --ignored"]
 fn a_full_disk_is_told_of_and_what_was_acknowledged_is_there() {
     let Ok(folder) = std::env::var("QNETSIM_TEST_SMALL_DISK") else { return };
-    let folder = tempfile::tempdir_in(folder).expect("a temporary folder");
+    Engine::BUILT.iter().for_each(|&engine| fill(Path::new(&folder), engine));
+}
+
+fn fill(disk: &Path, engine: Engine) {
+    let folder = tempfile::tempdir_in(disk).expect("a temporary folder");
     let path = folder.path().join("registry");
-    let open =
-        || open_registry(&path, &FjallOptions { memtable: 1 << 20, ..FjallOptions::default() }, CacheSizes::default());
+    let open = || open_registry(&path, &DiskOptions { memtable: 1 << 20, ..options(engine) }, CacheSizes::default());
     let database = open().expect("opens");
     let mut stored = 0;
     let error = loop {
@@ -312,10 +417,10 @@ fn a_full_disk_is_told_of_and_what_was_acknowledged_is_there() {
             Err(error) => break error.cause,
         }
     };
-    assert!(matches!(cause(&error), FjallError::DiskFull(..) | FjallError::Poisoned(_)), "{error}");
+    assert!(matches!(cause(&error), DiskError::DiskFull(..) | DiskError::Poisoned(_)), "{error}");
     drop(database);
     // With room again, all that was acknowledged is there; the batch that failed is there as a whole or not at all.
-    let after = || -> Result<u64, DatabaseError<FjallError>> {
+    let after = || -> Result<u64, DatabaseError<DiskError>> {
         let database = open()?;
         let report = database.verify(|_| ())?;
         assert!(report.is_sound(), "{:?}", report.examples);

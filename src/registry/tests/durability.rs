@@ -7,24 +7,22 @@ use std::time::Duration;
 
 use super::*;
 use crate::registry::CacheSizes;
-use crate::registry::fjall::open_registry;
+use crate::registry::disk::open_registry;
 
 const WRITERS: u64 = 4;
 const FOLDER: &str = "QNETSIM_TEST_REGISTRY";
 const FIRST: &str = "QNETSIM_TEST_FIRST";
+const ENGINE: &str = "QNETSIM_TEST_ENGINE";
 
 /// Small memtables, so that tables are written and merged while writers are killed.
-fn options(layout: Layout) -> FjallOptions {
-    FjallOptions { layout: Some(layout), memtable: 128 << 10, ..FjallOptions::default() }
-}
-
-fn open(folder: &Path, layout: Layout) -> UserRegistryConsensus<FjallStore> {
-    let database = open_registry(&folder.join(layout.name()), &options(layout), CacheSizes::default());
+fn open(folder: &Path, engine: Engine, layout: Layout) -> UserRegistryConsensus<DiskStore> {
+    let options = DiskOptions { layout: Some(layout), memtable: 128 << 10, ..options(engine) };
+    let database = open_registry(&folder.join(layout.name()), &options, CacheSizes::default());
     UserRegistryConsensus::new(database.expect("opens"))
 }
 
 /// Registers and endorses for ever, and says so after each acknowledgement.
-fn write_for_ever(registry: &UserRegistryConsensus<FjallStore>, first: u64, writer: u64) {
+fn write_for_ever(registry: &UserRegistryConsensus<DiskStore>, first: u64, writer: u64) {
     let say = |line: String| {
         let mut out = std::io::stdout().lock();
         out.write_all(line.as_bytes()).and_then(|()| out.flush()).expect("somebody listens");
@@ -47,7 +45,8 @@ fn the_writing_child() {
     let Ok(folder) = std::env::var(FOLDER) else { return };
     let first: u64 = std::env::var(FIRST).expect("is given").parse().expect("a number");
     let layout = if (first / PER_KILL).is_multiple_of(2) { Layout::Compact } else { Layout::Documented };
-    let registry = open(Path::new(&folder), layout);
+    let engine: Engine = std::env::var(ENGINE).expect("is given").parse().expect("an engine");
+    let registry = open(Path::new(&folder), engine, layout);
     std::thread::scope(|scope| {
         for writer in 0..WRITERS {
             let registry = &registry;
@@ -60,11 +59,12 @@ fn the_writing_child() {
 const PER_KILL: u64 = 1 << 20;
 
 /// Starts a writer, kills it after some acknowledgements and some time, and returns what was acknowledged.
-fn kill_a_writer(folder: &Path, kill: u64) -> Vec<String> {
+fn kill_a_writer(folder: &Path, engine: Engine, kill: u64) -> Vec<String> {
     let draw = u64::from_le_bytes(hashed("kill", kill)[..8].try_into().expect("8 bytes"));
     let mut child = Command::new(std::env::current_exe().expect("has a path"))
         .args(["registry::tests::durability::the_writing_child", "--exact", "--ignored", "--nocapture"])
         .env(FOLDER, folder)
+        .env(ENGINE, engine.name())
         .env(FIRST, (kill * PER_KILL).to_string())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -83,13 +83,13 @@ fn kill_a_writer(folder: &Path, kill: u64) -> Vec<String> {
     said
 }
 
-fn survives_kills(kills: u64) {
+fn survives_kills(engine: Engine, kills: u64) {
     let folder = tempfile::tempdir().expect("a temporary folder");
     for kill in 0..kills {
         let layout = if kill.is_multiple_of(2) { Layout::Compact } else { Layout::Documented };
-        let mut said = kill_a_writer(folder.path(), kill);
+        let mut said = kill_a_writer(folder.path(), engine, kill);
         said.pop();
-        let registry = open(folder.path(), layout);
+        let registry = open(folder.path(), engine, layout);
         let database = registry.database();
         for line in &said {
             let words: Vec<&str> = line.split(' ').collect();
@@ -111,13 +111,13 @@ fn survives_kills(kills: u64) {
 
 #[test]
 fn acknowledged_writes_survive_a_killed_process_and_none_is_there_by_halves() {
-    survives_kills(6);
+    Engine::BUILT.iter().for_each(|&engine| survives_kills(engine, 6));
 }
 
 #[test]
 #[ignore = "takes minutes: cargo test --lib registry::tests::durability -- --ignored --nocapture two_hundred"]
 fn acknowledged_writes_survive_two_hundred_kills() {
-    survives_kills(200);
+    Engine::BUILT.iter().for_each(|&engine| survives_kills(engine, 200));
 }
 
 /// Everybody registers the same users, in different orders; of each two neighbours, one takes the other's government id.
@@ -176,9 +176,10 @@ fn writers_at_the_same_time_keep_keys_and_government_ids_unique() {
     for layout in LAYOUTS {
         contend(&in_memory(layout));
         endorse_together(&in_memory(layout));
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let registry = open(folder.path(), layout);
+    }
+    each_on_disk(|folder, engine, layout| {
+        let registry = open(folder, engine, layout);
         contend(&registry);
         endorse_together(&registry);
-    }
+    });
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::fjall::{FjallOptions, FjallStore};
+use super::disk::{DiskOptions, DiskStore, Engine};
 use super::memory::MemoryStore;
 use super::record::{Country, Currency, Digest, Endorsement, User, UserKey};
 use super::rules::{Refusal, Standing};
@@ -52,12 +52,26 @@ pub(super) fn over<S: Store>(store: S, layout: Layout) -> UserRegistryConsensus<
     UserRegistryConsensus::new(database).with_durability(Durability::Buffered)
 }
 
-pub(super) fn on_disk(folder: &Path, layout: Layout) -> FjallStore {
-    let options = FjallOptions { layout: Some(layout), ..FjallOptions::default() };
-    FjallStore::open(&folder.join("registry"), &options).expect("the folder takes a store, or has one")
+pub(super) fn options(engine: Engine) -> DiskOptions {
+    DiskOptions { engine, ..DiskOptions::default() }
+}
+
+pub(super) fn on_disk(folder: &Path, engine: Engine, layout: Layout) -> DiskStore {
+    let options = DiskOptions { layout: Some(layout), ..options(engine) };
+    DiskStore::open(&folder.join("registry"), &options).expect("the folder takes a store, or has one")
 }
 
 pub(super) const LAYOUTS: [Layout; 2] = [Layout::Documented, Layout::Compact];
+
+/// Every engine of this build in every layout, in a folder of its own.
+pub(super) fn each_on_disk(test: impl Fn(&Path, Engine, Layout)) {
+    for &engine in Engine::BUILT {
+        for layout in LAYOUTS {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            test(folder.path(), engine, layout);
+        }
+    }
+}
 
 fn each(test: impl Fn(&dyn Fn(u64) -> User, Layout)) {
     for layout in LAYOUTS {
@@ -159,19 +173,18 @@ fn enough_endorsements_verify_and_none_counts_twice() {
 
 #[test]
 fn a_registry_on_disk_is_there_when_opened_again() {
-    for layout in LAYOUTS {
-        let folder = tempfile::tempdir().expect("a temporary folder");
+    each_on_disk(|folder, engine, layout| {
         {
-            let registry = over(on_disk(folder.path(), layout), layout).with_durability(Durability::Durable);
+            let registry = over(on_disk(folder, engine, layout), layout).with_durability(Durability::Durable);
             (0..20).for_each(|number| registry.register_user(&user(number)).expect("registers"));
             registry.submit_endorsement(&endorsement(3, 4)).expect("counts");
         }
-        let registry = over(on_disk(folder.path(), layout), layout);
+        let registry = over(on_disk(folder, engine, layout), layout);
         assert_eq!(registry.database().total_users(), 20);
         assert_eq!(registry.database().endorsements_of(&key(3)).expect("reads")[..], [endorsement(3, 4)]);
         registry.register_user(&user(20)).expect("registers");
         assert!(registry.database().get_user(&key(20)).expect("reads").is_some());
-    }
+    });
 }
 
 mod damage;

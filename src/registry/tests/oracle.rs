@@ -225,11 +225,10 @@ proptest! {
 
     #[test]
     fn the_disk_answers_as_the_model_before_and_after_it_is_opened_again(operations in operations()) {
-        for layout in LAYOUTS {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let open = || over(on_disk(folder.path(), layout), layout).with_endorsements_to_verify(ENOUGH);
+        each_on_disk(|folder, engine, layout| {
+            let open = || over(on_disk(folder, engine, layout), layout).with_endorsements_to_verify(ENOUGH);
             let model = agrees(&open(), &operations);
             compare(&open(), &model);
-        }
+        });
     }
 }

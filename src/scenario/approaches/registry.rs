@@ -1,5 +1,6 @@
 //! The approach `registry`: users are registered, endorsed and looked up in shards that full nodes keep.
 
+mod service;
 mod tables;
 
 use std::sync::Arc;
@@ -18,7 +19,6 @@ use crate::protocols::registry::shards::{Partitioning, REPLICAS_MAX};
 use crate::protocols::registry::users::REGISTRATIONS_MAX;
 use crate::protocols::registry::{
     Acknowledge, Departures, Load, PAGE_MAX, RegistryFigures, RegistryOptions, RegistryService, RegistryState,
-    ServiceTime,
 };
 use crate::protocols::sharding::placement::VIRTUAL_NODES_MAX;
 use crate::topologies::TierDegrees;
@@ -28,7 +28,6 @@ const ACKNOWLEDGES: [&str; 2] = ["majority", "leader"];
 /// Spans between operations, and between what happens regularly.
 const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
 const SHORT: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(3_600)];
-const SERVICE: [SimSpan; 2] = [SimSpan::ZERO, SimSpan::from_secs(60)];
 /// Users at the start of a run.
 const USERS_MAX: u32 = 1_000_000_000;
 
@@ -54,6 +53,7 @@ pub(super) const KIND: Kind = Kind {
         "own",
         "page",
         "scatter",
+        "service_times",
         "read_time",
         "write_time",
         "light_parents",
@@ -85,27 +85,6 @@ pub struct RegistrySpec {
     pub depart: f64,
     /// Over which span they do.
     pub depart_over: SimSpan,
-}
-
-/// The quantiles of a service time: one span, or five that ascend.
-fn service(reader: &mut Reader, own: &Section<'_>, key: &str, default: ServiceTime) -> Option<ServiceTime> {
-    let Some(entry) = own.get(key) else { return Some(default) };
-    let mut spans = Vec::new();
-    for value in reader.items(&entry.value, "quantiles", 5) {
-        spans.push(reader.span(value, SERVICE[0], SERVICE[1])?);
-    }
-    match spans[..] {
-        [span] => Some(ServiceTime::constant(span)),
-        [least, half, ninety, most, all] if spans.is_sorted() => {
-            Some(ServiceTime { quantiles: [least, half, ninety, most, all] })
-        }
-        _ => {
-            let title = format!("`{key}` has {} spans, or they do not ascend", spans.len());
-            let label = "write one span, or five: the least, the median, 90 and 99 per cent, the most";
-            reader.report(Draft::new(entry.value.at, title, label));
-            None
-        }
-    }
 }
 
 fn load(reader: &mut Reader, own: &Section<'_>, base: Load) -> Option<Load> {
@@ -147,7 +126,7 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
     let pipeline_max = count("pipeline_max", base.pipeline_max, 1, 4_096);
     let read_replicas = reader.field(own, "read_replicas", true, |reader, value| reader.boolean(value)).value;
     let load = load(reader, own, base.load);
-    let (read, write) = (service(reader, own, "read_time", base.read), service(reader, own, "write_time", base.write));
+    let times = service::times(reader, own, &base);
     let depart = reader
         .field(own, "depart", 0.0, |reader, value| reader.number(value, "from 0 to 1", |x| (0.0..=1.0).contains(&x)));
     let mut time = |key, default, range| span(reader, own, key, default, range);
@@ -164,6 +143,7 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
             return None;
         }
     }
+    let [read, write] = times?;
     let options = RegistryOptions {
         replicas: replicas? as usize,
         users: users?,
@@ -172,8 +152,8 @@ fn read(reader: &mut Reader, own: &Section<'_>) -> Option<Vec<Variant>> {
         load: load?,
         page: page?,
         scatter: scatter?,
-        read: read?,
-        write: write?,
+        read,
+        write,
         patience: patience.value?,
         attempts: attempts? as u8,
         heartbeat: heartbeat.value?,

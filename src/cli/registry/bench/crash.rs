@@ -44,8 +44,8 @@ pub(super) fn register_until_killed(args: &BenchArgs, variant: &str) -> Result<(
         }
         return Ok(());
     }
-    let registry =
-        UserRegistryConsensus::new(open(&folder(&args.db, 0, DISK), true)?).with_durability(Durability::Durable);
+    let registry = UserRegistryConsensus::new(open(&folder(&args.db, 0, DISK), args.engine.engine, true)?)
+        .with_durability(Durability::Durable);
     for number in from..from + SHARE {
         registry.register_user(&population.user(number)).map_err(|error| of_database(&error))?;
         if !say(number) {
@@ -75,7 +75,7 @@ fn killed(args: &BenchArgs, variant: &str) -> Result<Vec<Figure>, Failure> {
     let keys = acknowledged.iter().map(|&number| population.key(number));
     let mut lost = 0u64;
     if variant == DISK {
-        let database = open(&folder(&args.db, 0, DISK), false)?;
+        let database = open(&folder(&args.db, 0, DISK), args.engine.engine, false)?;
         for key in keys {
             lost += u64::from(database.get_user(&key).map_err(|error| of_database(&error))?.is_none());
         }

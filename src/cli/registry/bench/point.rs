@@ -6,12 +6,12 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 
 use super::super::import::StepBar;
-use super::super::{of_database, of_import, of_store};
+use super::super::{of_database, of_disk, of_import};
 use super::{BenchArgs, ENDORSEMENTS, Figure, Sheet, folder, writes};
 use crate::cli::Failure;
 use crate::contract::{Domain, RandomKey};
 use crate::metrics::{peak_memory, resident_memory};
-use crate::registry::fjall::{FjallOptions, FjallStore, open_registry};
+use crate::registry::disk::{DiskOptions, DiskStore, open_registry};
 use crate::registry::import::{ImportOptions, import};
 use crate::registry::memory::MemoryStore;
 use crate::registry::population::Population;
@@ -50,7 +50,8 @@ pub(super) fn time<R>(times: &mut Histogram<u64>, work: impl FnOnce() -> R) -> R
 }
 
 /// The quantiles of a service time as scenarios take them.
-const QUANTILES: [(&str, f64); 5] = [("least", 0.0), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("most", 1.0)];
+pub(super) const QUANTILES: [(&str, f64); 5] =
+    [("least", 0.0), ("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("most", 1.0)];
 
 impl Sheet {
     pub(super) fn add_times(&mut self, claim: &str, figure: &str, times: &Histogram<u64>) {
@@ -86,10 +87,11 @@ fn on_disk(
 ) -> Result<(), Failure> {
     let variant = sheet.variant.clone();
     let layout = if variant.starts_with("documented") { Layout::Documented } else { Layout::Compact };
-    let store = FjallOptions {
+    let store = DiskOptions {
+        engine: args.engine.engine,
         compressed: !variant.ends_with("uncompressed"),
         bloom_filters: variant != "no-bloom",
-        ..FjallOptions::default()
+        ..DiskOptions::default()
     };
     let start = clock();
     let mut bar = StepBar::new(false);
@@ -108,7 +110,7 @@ fn on_disk(
     drop(database);
     if variant == "compact" {
         let database = open(CacheSizes::default())?;
-let span = if args.brief { SPAN_BRIEF } else { SPAN };
+        let span = if args.brief { SPAN_BRIEF } else { SPAN };
         cached(&database, population, sheet, span)?;
         writes::measure(path, database, population, sheet, args.brief)?;
     }
@@ -116,7 +118,7 @@ let span = if args.brief { SPAN_BRIEF } else { SPAN };
 }
 
 /// Bytes on disk, and how many of them no compression could leave out.
-fn disk(database: &UserDatabase<FjallStore>, population: &Population, sheet: &mut Sheet) -> Result<(), Failure> {
+fn disk(database: &UserDatabase<DiskStore>, population: &Population, sheet: &mut Sheet) -> Result<(), Failure> {
     let claims = [
         (Family::User, "UR-07"),
         (Family::Key, ""),
@@ -126,10 +128,10 @@ fn disk(database: &UserDatabase<FjallStore>, population: &Population, sheet: &mu
         (Family::Country, ""),
     ];
     for (family, claim) in claims {
-        let bytes = database.store().table_bytes(family).map_err(|error| of_store(&error))?;
+        let bytes = database.store().table_bytes(family).map_err(|error| of_disk(&error))?;
         sheet.add(claim, "disk", family.name(), bytes as f64, "bytes");
     }
-    let all = database.store().disk_bytes().map_err(|error| of_store(&error))? as f64;
+    let all = database.store().disk_bytes().map_err(|error| of_disk(&error))? as f64;
     sheet.add("UR-11", "disk", "all", all, "bytes");
     sheet.add("UR-01", "record", "user", mean_record(database.layout(), population), "bytes");
     let (user, endorsement) = population.entropy_bits();
@@ -151,7 +153,7 @@ fn mean_record(layout: Layout, population: &Population) -> f64 {
     bytes as f64 / sample.max(1) as f64
 }
 
-fn look_up(database: &UserDatabase<FjallStore>, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure> {
+fn look_up(database: &UserDatabase<DiskStore>, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure> {
     let mut times = histogram();
     for key in keys {
         let found = time(&mut times, || database.get_user(key)).map_err(|error| of_database(&error))?;
@@ -172,7 +174,7 @@ fn keys(population: &Population, count: u64, (from, to): (u64, u64), entity: u32
 /// Lookups without caches of users: each reads tables, from the blocks that the engine or the system remembers.
 fn uncached(
     args: &BenchArgs,
-    database: &UserDatabase<FjallStore>,
+    database: &UserDatabase<DiskStore>,
     population: &Population,
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
@@ -196,7 +198,7 @@ fn uncached(
 
 /// Lookups with the documented caches.
 fn cached(
-    database: &UserDatabase<FjallStore>,
+    database: &UserDatabase<DiskStore>,
     population: &Population,
     sheet: &mut Sheet,
     span: Duration,
@@ -229,7 +231,7 @@ fn cached(
 
 /// Lookups a second on so many threads: nine of ten of hot users, one of any of the others.
 fn mixed(
-    database: &UserDatabase<FjallStore>,
+    database: &UserDatabase<DiskStore>,
     population: &Population,
     hot: u64,
     threads: u32,

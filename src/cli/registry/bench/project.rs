@@ -2,9 +2,11 @@
 
 use std::fmt::Write;
 
+use super::point::QUANTILES;
 use super::{ENDORSEMENTS, Figure};
 use crate::claims::claim;
 use crate::registry::CacheSizes;
+use crate::registry::disk::Engine;
 use crate::registry::model::{DiskModel, Fit, filter_bytes, levels, worst_error};
 use crate::registry::store::Family;
 use crate::report::{count, metric, plain, table_with};
@@ -214,12 +216,32 @@ fn details(figures: &[Figure], sizes: &[u64]) -> String {
         ("# durable write_time", "register, durable"),
         ("# endorse", "endorse, buffered"),
     ] {
-        let spans: Vec<String> = ["least", "p50", "p90", "p99", "most"]
-            .iter()
-            .filter_map(|part| value(figures, largest, "compact", figure, part))
-            .map(|nanos| format!("\"{nanos:.0}ns\""))
-            .collect();
+        let nanos = quantiles(figures, largest, figure);
+        let spans: Vec<String> = nanos.iter().map(|nanos| format!("\"{nanos:.0}ns\"")).collect();
         let _ = writeln!(text, "{key} = [{}]", spans.join(", "));
+    }
+    text
+}
+
+/// The quantiles of what an operation takes, in nanoseconds.
+fn quantiles(figures: &[Figure], users: u64, operation: &str) -> Vec<f64> {
+    let parts = QUANTILES.iter().map(|(part, _)| part);
+    parts.filter_map(|part| value(figures, users, "compact", operation, part)).collect()
+}
+
+/// The file of service times that a scenario names: those of the largest size, which is above what caches hold. A change
+/// is one that does not wait for the disk: a replica's change is safe when others have it.
+pub(super) fn service_times(figures: &[Figure], sizes: &[u64], engine: Engine) -> String {
+    let largest = sizes.last().copied().unwrap_or_default();
+    let mut text = format!(
+        "# Measured by `qnetsim registry bench`: {largest} users, engine {engine}, compact layout. Lookups that no cache of\n\
+         # users answers; registrations that do not wait for the disk.\n\
+         operation,least_ns,p50_ns,p90_ns,p99_ns,most_ns\n"
+    );
+    for (name, operation) in [("read", "miss"), ("write", "register, buffered")] {
+        let nanos = quantiles(figures, largest, operation);
+        let cells: String = nanos.iter().map(|nanos| format!(",{nanos:.0}")).collect();
+        let _ = writeln!(text, "{name}{cells}");
     }
     text
 }

@@ -10,7 +10,7 @@ use super::super::of_database;
 use super::Sheet;
 use super::point::{clock, histogram, time};
 use crate::cli::Failure;
-use crate::registry::fjall::FjallStore;
+use crate::registry::disk::DiskStore;
 use crate::registry::population::Population;
 use crate::registry::record::{Endorsement, User};
 use crate::registry::{Durability, UserDatabase, UserRegistryConsensus};
@@ -46,7 +46,7 @@ fn waits(path: &Path) -> Result<Histogram<u64>, Failure> {
 /// Measures writes of users who come after those of `population`, to the database at `path`.
 pub(super) fn measure(
     path: &Path,
-    database: UserDatabase<FjallStore>,
+    database: UserDatabase<DiskStore>,
     population: &Population,
     sheet: &mut Sheet,
     is_brief: bool,
