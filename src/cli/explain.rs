@@ -62,16 +62,18 @@ fn about(key: &Key) -> String {
     for kind in key.kinds() {
         text += &wrapped(&format!("Value: {kind}"), "  ");
     }
-    text + &wrapped(&format!("Default: {}", key.default()), "  ") + &wrapped(&applies(key), "  ")
+    text += &wrapped(&format!("Default: {}", key.default()), "  ");
+    text + &applies(key).map_or_else(String::new, |applies| wrapped(&applies, "  "))
 }
 
-/// Where `key` has a meaning.
-fn applies(key: &Key) -> String {
+/// Where `key` has a meaning, if that is not everywhere.
+fn applies(key: &Key) -> Option<String> {
     let mut parts = key.path.split('.');
     match (parts.next(), parts.next()) {
-        (Some("approach"), Some(name)) => format!("Applies to: the approach {name}"),
-        (Some("faults"), Some(kind)) => format!("Applies to: each fault of the kind {kind}"),
-        _ => "Applies to: every approach that it concerns".to_owned(),
+        (Some("approach"), Some(name)) => Some(format!("Applies to: the approach {name}")),
+        (Some("faults"), Some(kind)) => Some(format!("Applies to: each fault of the kind {kind}")),
+        (Some("tiers"), _) => Some("Applies to: approaches with tiers; others have full nodes only".to_owned()),
+        _ => None,
     }
 }
 

@@ -15,7 +15,7 @@ thread_local! {
     static COLUMNS: Cell<usize> = const { Cell::new(WIDTH) };
 }
 
-/// What `render` makes, with tables at most `columns` wide instead of [`WIDTH`].
+/// What `render` makes, with tables at most `columns` wide where that is less than the hundred that they may have.
 pub fn at_width<T>(columns: usize, render: impl FnOnce() -> T) -> T {
     let before = COLUMNS.replace(columns.min(WIDTH));
     let made = render();

@@ -279,7 +279,7 @@ const OF_EXIT_CODES: [(u8, Explanation); 7] = [
 
 impl Code {
     /// `Q0110`.
-    pub fn text(self) -> &'static str {
+    pub fn number(self) -> &'static str {
         OF_SCENARIOS[self as usize].1.code
     }
 }

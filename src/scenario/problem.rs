@@ -65,9 +65,9 @@ impl ScenarioError {
     pub fn render_within(&self, colour: bool, columns: usize) -> String {
         match self {
             ScenarioError::Invalid(problems) => problems.render_within(colour, columns),
-            ScenarioError::Io { .. } => format!("error[{}]: {self}", Code::Unreadable.text()),
-            ScenarioError::TooLarge { .. } => format!("error[{}]: {self}", Code::TooLarge.text()),
-            ScenarioError::NotUtf8 { .. } => format!("error[{}]: {self}", Code::NotUtf8.text()),
+            ScenarioError::Io { .. } => format!("error[{}]: {self}", Code::Unreadable.number()),
+            ScenarioError::TooLarge { .. } => format!("error[{}]: {self}", Code::TooLarge.number()),
+            ScenarioError::NotUtf8 { .. } => format!("error[{}]: {self}", Code::NotUtf8.number()),
         }
     }
 }
@@ -147,7 +147,7 @@ impl Problem {
         let source = normalize_untrusted_str(&self.source);
         let label = AnnotationKind::Primary.span(self.caret.0..self.caret.1).label(self.label.as_str());
         let snippet = Snippet::source(self.excerpt.as_str()).line_start(self.line).annotation(label);
-        let mut group = Group::with_title(Level::ERROR.primary_title(self.title.as_str()).id(self.code.text()));
+        let mut group = Group::with_title(Level::ERROR.primary_title(self.title.as_str()).id(self.code.number()));
         // The column is derived from the excerpt, so that of a part of a line has to be given.
         group = match self.whole_line {
             true => group.element(snippet.path(source)),

@@ -78,7 +78,8 @@ fn what_the_table_gives_as_the_default_changes_nothing() {
             continue;
         }
         let set = format!("{}={default}", key.path);
-        let scenario = parse("s.toml", HEAD, &[set.clone()]).unwrap_or_else(|error| panic!("{set}\n{error}"));
+        let scenario =
+            parse("s.toml", HEAD, std::slice::from_ref(&set)).unwrap_or_else(|error| panic!("{set}\n{error}"));
         assert_eq!((scenario.hash, scenario.seed), (plain.hash.clone(), plain.seed), "{set}");
         checked += 1;
     }
