@@ -65,7 +65,6 @@ use reader::{Reader, Section};
 pub const FILE_BYTES_MAX: usize = 4_000_000;
 
 const ROOT_KEYS: &[&str] = &[
-    "extends",
     "name",
     "description",
     "seed",
@@ -84,6 +83,7 @@ const ROOT_KEYS: &[&str] = &[
     "faults",
     "thresholds",
     "tolerance",
+    "extends",
 ];
 
 /// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.

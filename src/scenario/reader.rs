@@ -353,7 +353,8 @@ impl Reader {
             Kind::Integer { .. } | Kind::Float(_) => Err(bare_number(value, quantity)),
             _ => Err(quantity.expected(&value.found())),
         };
-        read.map_err(|fault| self.report(Draft::new(value.at, fault.title, fault.label).code(Code::Unit))).ok()
+        let code = if matches!(value.kind, Kind::Text(_)) { Code::Unit } else { Code::WrongType };
+        read.map_err(|fault| self.report(Draft::new(value.at, fault.title, fault.label).code(code))).ok()
     }
 
     fn in_range(
