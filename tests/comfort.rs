@@ -292,10 +292,6 @@ fn what_commands_print_fits_a_hundred_columns_and_narrow_terminals() {
     }
     let narrow = bench.shell("COLUMNS=60 \"$QNETSIM\" explain approach.registry");
     assert!(String::from_utf8_lossy(&narrow.stdout).lines().all(|line| line.chars().count() <= 60));
-    let narrow = bench.shell("command -v script > /dev/null || exit 0; script -qec 'COLUMNS=60 \"$QNETSIM\" run small.toml --set tables=network-load --set approaches=ping' /dev/null");
-    let shown = String::from_utf8_lossy(&narrow.stdout).into_owned();
-    let table = shown.lines().filter(|line| !line.contains("Results are in") && !line.contains("simulated"));
-    assert!(table.clone().all(|line| line.trim_end().chars().count() <= 60), "{shown}");
 }
 
 /// Commands of the README on lines that begin with `qnetsim`, in blocks of shell, which take no file of the user's own.
