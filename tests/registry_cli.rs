@@ -303,7 +303,7 @@ fn a_disk_that_takes_no_more_is_an_error_and_the_import_goes_on_when_it_does() {
     for blocks in [1, 1_500] {
         let output = bounded(blocks, "r");
         assert_eq!(output.status.code(), Some(4), "{}", said(&output));
-        assert!(said(&output).starts_with("error: "), "{}", said(&output));
+        assert!(said(&output).starts_with("error[Q0400]: "), "{}", said(&output));
         assert!(!desk.path("r").exists());
     }
     desk.ok(&["import", "--db", "r", "--generate", "30K", "--memory", "4MiB"]);

@@ -539,13 +539,13 @@ fn a_problem_of_an_override_is_shown_in_the_override() {
 fn a_user_sees_the_place_and_what_to_write() {
     let text = "name = \"a\"\nnodes = \"1K\"\napproaches = \"ping\"\nwarmup = 30\n[network]\nspeed = 1\n";
     let problems = problems_with(text, &["nodes=1Q"]);
-    let expected = r#"error: expected a duration such as "30s", found integer 30
+    let expected = r#"error[Q0120]: expected a duration such as "30s", found integer 30
  --> s.toml:4:10
   |
 4 | warmup = 30
   |          ^^ write "30s"
 
-error: unknown key `speed` in `network`
+error[Q0110]: unknown key `speed` in `network`
  --> s.toml:6:1
   |
 6 | speed = 1
@@ -553,7 +553,7 @@ error: unknown key `speed` in `network`
   |
   = help: known keys are latency, loss, header, capacity
 
-error: unknown unit `Q`: a whole count is in K, M, G
+error[Q0123]: unknown unit `Q`: a whole count is in K, M, G
  --> --set nodes=1Q:1:7
   |
 1 | nodes=1Q

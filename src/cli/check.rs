@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
-use super::run::{check_memory, has_colour, simulate, threads};
+use super::run::{check_memory, simulate, threads};
+use super::text::shown;
 use super::{Failure, print};
 use crate::check::{
     Allowance, BASELINE_BYTES_MAX, Checked, Fingerprint, Outcome, PointName, compare, failed_thresholds, github, human,
@@ -105,7 +106,7 @@ impl Refusal {
             ScenarioError::NotUtf8 { line, .. } => Some(*line),
             ScenarioError::Io { .. } | ScenarioError::TooLarge { .. } => None,
         };
-        Refusal { exit_code, message: error.render(has_colour()), line }
+        Refusal { exit_code, message: shown(error), line }
     }
 }
 

@@ -2,16 +2,22 @@
 
 mod check;
 mod claims;
+mod explain;
+mod new;
 mod progress;
 mod registry;
 mod run;
+mod text;
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+
+use crate::scenario::codes;
+use text::Colour;
 
 /// Deterministic simulation of overlay networks of a million nodes and more.
 ///
@@ -19,11 +25,25 @@ use clap::{Parser, Subcommand, ValueEnum};
 /// bandwidth and delays, beside the numbers that design documents claim. The same scenario and seed give the same
 /// bytes in every result file, whatever the number of threads.
 #[derive(Debug, Parser)]
-#[command(name = "qnetsim", version, arg_required_else_help = true, after_help = EXIT_CODES)]
+#[command(name = "qnetsim", version, after_help = EXIT_CODES)]
 struct Cli {
+    /// When to use colour; auto is on a terminal, unless the variable NO_COLOR is set.
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = Colour::Auto)]
+    color: Colour,
+
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
 }
+
+/// What is said to somebody who gives no argument.
+const FIRST_STEPS: &str = "\
+qnetsim simulates overlay networks of a million nodes and more. Try:
+
+  qnetsim new liveness           write a scenario to start from
+  qnetsim run liveness.toml      simulate it: tables here, files in results/
+  qnetsim explain network.loss   what a key of a scenario, or a code, means
+  qnetsim --help                 all commands
+";
 
 const EXIT_CODES: &str = "Exit codes: 0 ok; 2 bad scenario or arguments; 3 will not fit in memory; \
     4 a file cannot be read or written; 70 internal error; 98 results are not as accepted; 99 a threshold failed; \
@@ -78,6 +98,21 @@ enum Command {
     /// is verified by five endorsements. One process at a time opens a registry.
     #[command(subcommand, after_help = EXIT_CODES)]
     Registry(registry::RegistryCommand),
+    /// Write a scenario to start from, or list the topics there are.
+    #[command(after_help = new::NEW_EXAMPLES)]
+    New(new::NewArgs),
+    /// Tell what the code of an error or a key of a scenario means.
+    #[command(after_help = explain::EXPLAIN_EXAMPLES)]
+    Explain(explain::ExplainArgs),
+    /// Print the JSON Schema of scenarios, for editors.
+    ///
+    /// A scenario whose first line is `#:schema schema.json` is checked against that file by editors with taplo or Even
+    /// Better TOML as it is written.
+    Schema,
+    /// Print the completions for a shell.
+    Completions(explain::CompletionsArgs),
+    /// Print the manual page.
+    Man,
 }
 
 const RUN_EXAMPLES: &str = "Examples:
@@ -156,14 +191,27 @@ impl Failure {
 
 /// Runs the command that the process was called with.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let colour = Colour::in_arguments(std::env::args_os().map(|argument| argument.to_string_lossy().into_owned()));
+    let matches = Cli::command().color(colour).get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    cli.color.choose();
+    let Some(command) = &cli.command else {
+        // Nothing was done, as with any arguments that say too little.
+        let _ = io::stderr().write_all(FIRST_STEPS.as_bytes());
+        return ExitCode::from(Failure::BAD_SCENARIO);
+    };
     exit_when_interrupted();
-    let result = catch_unwind(AssertUnwindSafe(|| match &cli.command {
+    let result = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
         Command::Claims(args) => claims::answer(args),
         Command::Registry(command) => registry::run(command),
+        Command::New(args) => new::new(args),
+        Command::Explain(args) => explain::explain(args),
+        Command::Schema => explain::schema(),
+        Command::Completions(args) => explain::completions(args),
+        Command::Man => explain::man(),
     }));
     let failure = match result {
         Ok(Ok(())) => return ExitCode::SUCCESS,
@@ -176,8 +224,19 @@ pub fn main() -> ExitCode {
         },
     };
     // Nothing is left to be done if standard error is gone.
-    let _ = writeln!(io::stderr(), "{}", failure.message.trim_end());
+    let _ = writeln!(io::stderr(), "{}", with_code(&failure));
     ExitCode::from(failure.code)
+}
+
+/// The message of `failure`, with the code of its kind where an error has none of its own.
+fn with_code(failure: &Failure) -> String {
+    let message = failure.message.trim_end();
+    let Some(code) = codes::of_exit_code(failure.code) else { return message.to_owned() };
+    let line = |line: &str| match line.strip_prefix("error: ") {
+        Some(rest) => format!("error[{code}]: {rest}"),
+        None => line.to_owned(),
+    };
+    message.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
 /// Makes an interrupt end the process with the documented exit code. Files are whole or absent at any moment.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::text::{WIDTH, width};
 use crate::contract::SimSpan;
 use crate::engine::Progress;
 
@@ -29,7 +30,12 @@ impl ProgressLine {
         if bar.is_hidden() {
             return ProgressLine { bar, done: Arc::default(), drawer: None };
         }
-        let style = ProgressStyle::with_template("{prefix} [{bar:20}] {msg} {elapsed}, {eta} left");
+        // On a narrow terminal what does not fit is cut off, instead of going on in the next line.
+        let template = match width() < WIDTH {
+            true => "{prefix} {wide_msg}",
+            false => "{prefix} [{bar:20}] {msg} {elapsed}, {eta} left",
+        };
+        let style = ProgressStyle::with_template(template);
         bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
         bar.set_prefix(title);
         let done = Arc::new(AtomicBool::new(false));

@@ -1,7 +1,7 @@
 //! `qnetsim run`: scenario files to tables and result files.
 
 use std::collections::BTreeMap;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, stdout};
 use std::num::NonZeroUsize;
 use std::path::Path;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use std::thread::available_parallelism;
 use std::time::Instant;
 
 use super::progress::ProgressLine;
+use super::text::{shown, width};
 use super::{Failure, Format, RunArgs, print};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
-    RunReport, bandwidth_table, check_writable, detection_table, drops_table, figures_tables, network_load_table,
-    population_table, result_files, summary_json, write_results,
+    RunReport, at_width, bandwidth_table, check_writable, detection_table, drops_table, figures_tables,
+    network_load_table, population_table, result_files, summary_json, write_results,
 };
 use crate::scenario::build::{Watch, run_point};
 use crate::scenario::{self, Point, Scenario, Table, plan};
@@ -48,7 +49,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         write_results(&folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
         match args.format {
             _ if args.quiet => {}
-            Format::Human => print(&format!("{tables}\nResults are in {}\n", folder.display()))?,
+            Format::Human => {
+                // A narrow terminal gets narrower tables than the file.
+                let narrow = stdout().is_terminal().then(width);
+                let tables = narrow.map_or(tables, |width| at_width(width, || self::tables(scenario, &report)));
+                print(&format!("{tables}\nResults are in {}\n", folder.display()))?;
+            }
             Format::Json => print(&String::from_utf8_lossy(&summary_json(&report)))?,
         }
     }
@@ -73,7 +79,6 @@ fn command(file: &Path, overrides: &[String]) -> String {
 
 /// Loads every file and refuses all that is wrong in any of them in one go.
 fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
-    let colour = has_colour();
     let (mut scenarios, mut names) = (Vec::new(), BTreeMap::new());
     let mut failure: Option<Failure> = None;
     let mut fail = |code: u8, message: String| match &mut failure {
@@ -82,8 +87,8 @@ fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failu
     };
     for file in &args.files {
         match scenario::load(file, overrides) {
-            Err(error) if error.is_io() => fail(Failure::INPUT_OUTPUT, error.render(colour)),
-            Err(error) => fail(Failure::BAD_SCENARIO, error.render(colour)),
+            Err(error) if error.is_io() => fail(Failure::INPUT_OUTPUT, shown(&error)),
+            Err(error) => fail(Failure::BAD_SCENARIO, shown(&error)),
             Ok(scenario) => {
                 if let Some(other) = names.insert(scenario.name.clone(), file) {
                     let (name, other, file) = (&scenario.name, other.display(), file.display());
@@ -99,11 +104,6 @@ fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failu
         }
     }
     failure.map_or(Ok(scenarios), Err)
-}
-
-/// Whether errors are shown in colour.
-pub(super) fn has_colour() -> bool {
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none()
 }
 
 /// Refuses a scenario of which a point will not fit in memory.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::number::{Number, plain, size};
-use super::table::{WIDTH, table_with};
+use super::table::{columns, table_with};
 use super::{RunReport, sheet};
 use crate::claims::claim;
 use crate::metrics::{Figure, Figures, PointResult};
@@ -105,7 +105,7 @@ fn points_per_table(points: &[(&PointResult, &Figures)]) -> usize {
     let unit = longest(&mut rows().map(|row| row.unit.len()));
     let label = longest(&mut points.iter().map(|(point, _)| point.approach.len())).max(NUMBER_WIDTH);
     let documented = NUMBER_WIDTH + GAP;
-    let most = (WIDTH.saturating_sub(name + GAP + unit + documented) / (label + GAP)).max(1);
+    let most = (columns().saturating_sub(name + GAP + unit + documented) / (label + GAP)).max(1);
     // As many tables as that takes, all about as wide.
     points.len().div_ceil(points.len().div_ceil(most))
 }
@@ -151,6 +151,7 @@ fn capitalised(topic: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::table::WIDTH;
     use super::*;
     use crate::metrics::Curve;
     use crate::report::sample;

@@ -41,6 +41,7 @@ pub use summary::{
     Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, SUMMARY_FORMAT, StageTotals,
     Summary, SummaryPoint, TypeCounts, summary_json,
 };
+pub use table::at_width;
 pub(crate) use table::table_with;
 pub use write::{WriteError, check_writable, write_results};
 

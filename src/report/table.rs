@@ -1,5 +1,7 @@
 //! Tables for people: no frames, numbers to the right, never wider than a hundred columns.
 
+use std::cell::Cell;
+
 use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement, LineStyle, Row, Table, TableStyle, Width};
 
 /// The widest a line may be, in characters.
@@ -7,6 +9,24 @@ pub(super) const WIDTH: usize = 100;
 
 /// The widest a column of text is, in characters, before its cells are wrapped, where a table does not ask for more.
 const TEXT_WIDTH: u16 = 18;
+
+thread_local! {
+    /// The widest a line may be at the moment.
+    static COLUMNS: Cell<usize> = const { Cell::new(WIDTH) };
+}
+
+/// What `render` makes, with tables at most `columns` wide where that is less than the hundred that they may have.
+pub fn at_width<T>(columns: usize, render: impl FnOnce() -> T) -> T {
+    let before = COLUMNS.replace(columns.min(WIDTH));
+    let made = render();
+    COLUMNS.set(before);
+    made
+}
+
+/// The widest a line may be at the moment.
+pub(super) fn columns() -> usize {
+    COLUMNS.get()
+}
 
 const STYLE: TableStyle = TableStyle::new().header_separator(LineStyle::none().fill('─'));
 
@@ -23,7 +43,7 @@ pub(crate) fn table_with(
     rows: impl IntoIterator<Item = Vec<String>>,
 ) -> String {
     let mut table = Table::new();
-    table.load_style(STYLE).set_width(WIDTH as u16).set_content_arrangement(ContentArrangement::Dynamic);
+    table.load_style(STYLE).set_width(COLUMNS.get() as u16).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(Row::from(header.to_vec()));
     for row in rows {
         table.add_row(row);
@@ -45,7 +65,7 @@ fn gap(widths: &[u16], texts: &[usize], text_width: u16) -> u16 {
     let bounded = |(index, &width): (usize, &u16)| if texts.contains(&index) { width.min(text_width) } else { width };
     let content: usize = widths.iter().enumerate().map(bounded).map(usize::from).sum();
     let gaps = widths.len().saturating_sub(1);
-    (2..=3).rev().find(|&gap| content + gaps * usize::from(gap) <= WIDTH).unwrap_or(1)
+    (2..=3).rev().find(|&gap| content + gaps * usize::from(gap) <= COLUMNS.get()).unwrap_or(1)
 }
 
 /// `text` as a list item, broken at spaces so that no line is too wide.
@@ -53,7 +73,7 @@ pub(super) fn bullet(text: &str) -> String {
     let mut lines = vec!["-".to_owned()];
     for word in text.split_whitespace() {
         let line = lines.last_mut().expect("there is always a line");
-        if line.chars().count() + 1 + word.chars().count() > WIDTH {
+        if line.chars().count() + 1 + word.chars().count() > COLUMNS.get() {
             lines.push(format!("  {word}"));
         } else {
             line.push(' ');

@@ -1,5 +1,6 @@
 //! The `[detection]` table, and the rates of the sampled approach: how nodes decide that others are down.
 
+use super::codes::Code;
 use super::problem::Draft;
 use super::quantity::short;
 use super::reader::{Field, Reader, SPAN_MAX, Section};
@@ -105,7 +106,7 @@ pub(super) fn detection(reader: &mut Reader, root: &Section<'_>) -> Field<Option
             0 => "a timeout counts missed heartbeats; a threshold is for phi, which weighs how late the next one is",
             _ => "phi weighs how late the next heartbeat is and does not count missed ones",
         };
-        reader.report(Draft::new(entry.key_at, title, label).help(why));
+        reader.report(Draft::new(entry.key_at, title, label).code(Code::Meaningless).help(why));
     }
     let spec = || {
         let detector = match name {
@@ -129,7 +130,7 @@ pub(super) fn rates(reader: &mut Reader, value: &Value) -> Option<SampleRates> {
         };
         if rates.contains(&rate) {
             let title = format!("the rate {} stands in the list for the second time", short(&item.digits()));
-            reader.report(Draft::new(item.at, title, "remove it"));
+            reader.report(Draft::new(item.at, title, "remove it").code(Code::Twice));
             is_valid = false;
         }
         rates.push(rate);

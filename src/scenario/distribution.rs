@@ -1,5 +1,7 @@
 //! Distributions of spans of time: `{ model = "weibull", shape = 0.59, scale = "41.9min" }`.
 
+use super::codes::Code;
+use super::keys::Preset;
 use super::problem::{Draft, Place};
 use super::reader::{Reader, SPAN_MAX, Section};
 use super::traces::Traces;
@@ -28,6 +30,7 @@ pub(super) fn distribution(
         reader.lacks(section.at, format!("the {key} has no `model`"), "add model = \"exponential\"");
         return None;
     };
+    reader.note_preset(&entry.value, Preset::Required);
     let model = MODELS[reader.choice(&entry.value, "a distribution", MODELS)?];
     let published = section.has("published");
     let own: &[&str] = match model {
@@ -46,7 +49,7 @@ pub(super) fn distribution(
                 ("weibull", true) => format!("`{key}` has no meaning beside `published`, which sets shape and scale"),
                 _ => format!("`{key}` has no meaning for the {model} distribution"),
             };
-            let draft = Draft::new(entry.key_at, title, "remove it");
+            let draft = Draft::new(entry.key_at, title, "remove it").code(Code::Meaningless);
             reader.report(draft.help(format!("its keys are {}", own.join(", "))));
         }
     }
@@ -93,6 +96,7 @@ impl<'t> Parameters<'_, 't> {
     /// The value of `key`, which the model cannot do without; `example` is one.
     fn value(&mut self, key: &str, example: &str) -> Option<&'t Value> {
         if let Some(entry) = self.section.get(key) {
+            self.reader.note_preset(&entry.value, Preset::Required);
             return Some(&entry.value);
         }
         let title = format!("the {} distribution needs a `{key}`", self.model);

@@ -5,6 +5,7 @@ mod spans;
 mod whom;
 
 use super::Point;
+use super::keys::Preset;
 use super::points::PerMessage;
 use super::problem::{Draft, Place};
 use super::quantity::span_text;
@@ -169,6 +170,9 @@ impl Context<'_> {
 
     /// The moment `key`, which the fault cannot do without.
     fn moment(&mut self, item: &Item<'_>, key: &str) -> Option<(SimTime, Place)> {
+        if let Some(entry) = item.section.get(key) {
+            self.reader.note_preset(&entry.value, Preset::Required);
+        }
         let found = self.moment_if_any(item, key)?;
         if found.is_none() {
             let title = format!("the {} has no `{key}`", item.kind);

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
+use super::codes::Code;
 use super::problem::{Draft, Place, Source};
 use super::quantity::short;
 use super::reader::Reader;
@@ -17,30 +18,56 @@ const NAME_BYTES_MAX: usize = 255;
 #[derive(Debug, Default)]
 pub(super) struct Files {
     folder: PathBuf,
+    /// The scenario itself.
+    scenario: PathBuf,
     /// The number of the source that the first file is.
     source_min: usize,
-    read: Vec<(String, Arc<str>)>,
+    read: Vec<ReadFile>,
+}
+
+/// A file that was read.
+#[derive(Debug)]
+struct ReadFile {
+    name: String,
+    text: Arc<str>,
+    /// Where it really is, and from where the names in it lead on; `None` if it holds no names.
+    place: Option<(PathBuf, PathBuf)>,
 }
 
 impl Files {
     /// Files beside the scenario `file_name`; `source_min` sources come before them.
     pub(super) fn beside(file_name: &str, source_min: usize) -> Self {
         let folder = Path::new(file_name).parent().filter(|folder| !folder.as_os_str().is_empty());
-        Files { folder: folder.unwrap_or(Path::new(".")).to_owned(), source_min, read: Vec::new() }
+        let folder = folder.unwrap_or(Path::new(".")).to_owned();
+        Files { folder, scenario: PathBuf::from(file_name), source_min, read: Vec::new() }
     }
 
     /// What was read, in the order of its source numbers.
     pub(super) fn sources(&self) -> impl Iterator<Item = Source<'_>> {
-        self.read.iter().map(|(name, text)| Source { name, text })
+        self.read.iter().map(|ReadFile { name, text, .. }| Source { name, text })
     }
 
-    /// The bytes of the file `name`, at most `bytes_max` and one.
-    fn bytes(&self, name: &str, bytes_max: u64) -> io::Result<Vec<u8>> {
+    /// The file that is called `name` in source number `source`, from the folder of the scenario on: names lead on from
+    /// the folder of the file that they stand in.
+    pub(super) fn path_of(&self, source: usize, name: &str) -> PathBuf {
+        let file = source.checked_sub(self.source_min).and_then(|index| self.read.get(index));
+        let folder = file.and_then(|file| file.place.as_ref()).map(|(_, folder)| folder.as_path());
+        folder.unwrap_or(Path::new("")).join(name)
+    }
+
+    /// Where the file `path` of the folder really is.
+    fn resolved(&self, path: &Path) -> io::Result<PathBuf> {
         let folder = self.folder.canonicalize()?;
-        let path = folder.join(name).canonicalize()?;
+        let path = folder.join(path).canonicalize()?;
         if !path.starts_with(&folder) {
             return Err(io::Error::other("a link leads out of the folder of the scenario"));
         }
+        Ok(path)
+    }
+
+    /// The bytes of the file `path` of the folder, at most `bytes_max` and one.
+    fn bytes(&self, path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
+        let path = self.resolved(path)?;
         // Before it is opened: a pipe would keep the program waiting for ever.
         if !fs::metadata(&path)?.is_file() {
             return Err(io::Error::other("it is no ordinary file"));
@@ -115,54 +142,74 @@ impl CsvFile {
     }
 }
 
+impl Files {
+    /// The text of the file that `value` calls `name`, if it stands in the folder of the scenario or below and holds at
+    /// most `bytes_max` bytes of text.
+    fn text(&self, value: &Value, name: &str, example: &str, bytes_max: u64) -> Result<String, Draft> {
+        let refuse = |title: String, label: &str| Err(Draft::new(value.at, title, label).code(Code::File));
+        if !is_inside(name) {
+            let title = format!("`{}` does not name a file in the folder of the scenario", short(name));
+            let label = format!("write a name such as \"{example}\" or \"data/{example}\"");
+            let draft = Draft::new(value.at, title, label).code(Code::File);
+            return Err(draft.help("names are relative to the file that they stand in, with `/` and without `..`"));
+        }
+        match self.bytes(&self.path_of(value.at.source, name), bytes_max) {
+            Err(error) => refuse(
+                format!("cannot read the file `{}`: {error}", short(name)),
+                "write the name of a file beside the scenario",
+            ),
+            Ok(bytes) if bytes.len() as u64 > bytes_max => refuse(
+                format!("the file `{}` is larger than {bytes_max} bytes", short(name)),
+                "write the name of a smaller file",
+            ),
+            Ok(bytes) => String::from_utf8(bytes).or_else(|error| {
+                let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
+                let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
+                let title = format!("line {line} of the file `{}` is not UTF-8 text", short(name));
+                refuse(title, "save the file as UTF-8")
+            }),
+        }
+    }
+
+    /// The base that `value` calls `name`, with its source number. One that was read before is refused.
+    pub(super) fn base(&mut self, value: &Value, name: &str, bytes_max: u64) -> Result<(usize, Arc<str>), Draft> {
+        let text: Arc<str> = self.text(value, name, "base.toml", bytes_max)?.into();
+        let path = self.path_of(value.at.source, name);
+        let resolved = self.resolved(&path).unwrap_or_default();
+        let is_scenario = self.scenario.canonicalize().is_ok_and(|scenario| scenario == resolved);
+        if is_scenario || self.read.iter().any(|file| file.place.as_ref().is_some_and(|(place, _)| *place == resolved))
+        {
+            let title = format!("`{}` extends itself, by way of the files between", short(name));
+            return Err(Draft::new(value.at, title, "name a file that does not lead back here").code(Code::Extends));
+        }
+        let folder = path.parent().unwrap_or(Path::new("")).to_owned();
+        let name = self.scenario.with_file_name(&path).display().to_string();
+        self.read.push(ReadFile { name, text: text.clone(), place: Some((resolved, folder)) });
+        Ok((self.source_min + self.read.len() - 1, text))
+    }
+}
+
 impl Reader {
     /// The CSV file that `value` names, if it stands in the folder of the scenario or below and holds at most
     /// `bytes_max` bytes of text. Problems with its contents go to the places of its rows and cells.
     pub(super) fn csv_file(&mut self, value: &Value, bytes_max: u64) -> Option<CsvFile> {
         let name = self.text(value, "the name of a file", "\"table.csv\"")?;
-        let refuse = |title: String, label: &str| Err(Draft::new(value.at, title, label));
-        let read = if !is_inside(name) {
-            let title = format!("`{}` does not name a file in the folder of the scenario", short(name));
-            refuse(title, "write a name such as \"table.csv\" or \"data/table.csv\"")
-                .map_err(|draft| draft.help("names are relative to the scenario, with `/` and without `..`"))
-        } else {
-            match self.files.bytes(name, bytes_max) {
-                Err(error) => refuse(
-                    format!("cannot read the file `{}`: {error}", short(name)),
-                    "write the name of a file beside the scenario",
-                ),
-                Ok(bytes) if bytes.len() as u64 > bytes_max => refuse(
-                    format!("the file `{}` is larger than {bytes_max} bytes", short(name)),
-                    "write the name of a smaller file",
-                ),
-                Ok(bytes) => match String::from_utf8(bytes) {
-                    Ok(text) => Ok(text),
-                    Err(error) => {
-                        let good = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-                        let line = 1 + good.iter().filter(|&&byte| byte == b'\n').count();
-                        let title = format!("line {line} of the file `{}` is not UTF-8 text", short(name));
-                        refuse(title, "save the file as UTF-8")
-                    }
-                },
-            }
-        };
-        match read {
+        let text = match self.files.text(value, name, "table.csv", bytes_max) {
+            Ok(text) => text,
             Err(draft) => {
                 self.report(draft);
-                None
+                return None;
             }
-            Ok(text) => {
-                let source = self.files.source_min + self.files.read.len();
-                let file = CsvFile { name: name.to_owned(), text: text.into(), source };
-                self.files.read.push((file.name.clone(), file.text.clone()));
-                if file.rows().next().is_some() {
-                    return Some(file);
-                }
-                let title = format!("the file `{}` has no rows", short(name));
-                self.report(Draft::new(value.at, title, "write the name of a file with rows"));
-                None
-            }
+        };
+        let source = self.files.source_min + self.files.read.len();
+        let file = CsvFile { name: name.to_owned(), text: text.into(), source };
+        self.files.read.push(ReadFile { name: file.name.clone(), text: file.text.clone(), place: None });
+        if file.rows().next().is_some() {
+            return Some(file);
         }
+        let title = format!("the file `{}` has no rows", short(name));
+        self.report(Draft::new(value.at, title, "write the name of a file with rows").code(Code::FileContents));
+        None
     }
 }
 

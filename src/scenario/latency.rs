@@ -1,6 +1,7 @@
 //! The `[network.latency]` table: how long a message takes. All of its durations are one way.
 
 use super::LatencySpec;
+use super::codes::Code;
 use super::problem::{Draft, Place};
 use super::quantity::span_text;
 use super::reader::{Field, Reader, Section};
@@ -73,26 +74,30 @@ pub(super) fn latency(reader: &mut Reader, network: &Section<'_>) -> Option<Late
 fn refuse_stray(reader: &mut Reader, section: &Section<'_>, all: &[&str], own: &[&str], what: &str) {
     for key in all.iter().filter(|key| **key != "model" && !own.contains(*key)) {
         if let Some(entry) = section.get(key) {
-            let draft = Draft::new(entry.key_at, format!("`{key}` has no meaning for {what}"), "remove it");
+            let draft = Draft::new(entry.key_at, format!("`{key}` has no meaning for {what}"), "remove it")
+                .code(Code::Meaningless);
             reader.report(draft.help(format!("its keys are {}", own.join(", "))));
         }
     }
 }
 
 /// The entry `key`, which `what` cannot do without; `example` is how it may be written. `at` is where it is missed.
-fn needed<T: Default>(
+fn needed<T>(
     reader: &mut Reader,
     section: &Section<'_>,
     (key, example): (&str, &str),
     (what, at): (&str, Place),
     read: impl FnOnce(&mut Reader, &Value) -> Option<T>,
 ) -> Field<T> {
-    let field = reader.field(section, key, T::default(), read);
+    let field = reader.required(section, key, read);
     if field.at.is_some() {
         return field;
     }
     let article = if key.starts_with(['a', 'e', 'i', 'o']) { "an" } else { "a" };
-    reader.report(Draft::new(at, format!("{what} needs {article} `{key}`"), format!("add {key} = {example} below")));
+    reader.report(
+        Draft::new(at, format!("{what} needs {article} `{key}`"), format!("add {key} = {example} below"))
+            .code(Code::Missing),
+    );
     Field { value: None, at: None }
 }
 

@@ -1,6 +1,7 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
-//! The way of a file: a spanned tree (`tree`) takes the overrides in (`overrides`), a `reader` takes typed values out
+//! The way of a file: a spanned tree (`tree`) is merged with those that it extends (`extends`) and takes the overrides in
+//! (`overrides`), a `reader` takes typed values out
 //! of it table by table (`network`, `tiers`, `topology`, `options`, `approaches`, `thresholds`) and out of the `files` that it names, `points` combines
 //! them, and whatever is wrong on the way becomes a `problem` with its place, without stopping.
 
@@ -8,10 +9,13 @@ mod approaches;
 pub mod build;
 mod canonical;
 mod capacity;
+pub mod codes;
 mod detection;
 mod distribution;
+mod extends;
 mod faults;
 mod files;
+pub mod keys;
 mod latency;
 mod network;
 mod options;
@@ -22,6 +26,7 @@ mod problem;
 mod quantity;
 mod reader;
 mod regions;
+pub mod schema;
 mod thresholds;
 mod tiers;
 mod topology;
@@ -49,7 +54,9 @@ pub use problem::{Problem, Problems, ScenarioError};
 pub use quantity::{count, size};
 pub use thresholds::share;
 
+use codes::Code;
 use files::Files;
+use keys::{Preset, Shape};
 use problem::{Draft, Place, Source};
 use quantity::short;
 use reader::{Reader, Section};
@@ -76,6 +83,7 @@ const ROOT_KEYS: &[&str] = &[
     "faults",
     "thresholds",
     "tolerance",
+    "extends",
 ];
 
 /// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.
@@ -355,7 +363,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError
 }
 
 /// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it. Other files that the
-/// text names are looked for in the folder of `file_name`.
+/// text names, and those that it extends, are looked for in the folder of `file_name`.
 ///
 /// # Errors
 /// If the text is larger than [`FILE_BYTES_MAX`], or with everything that is wrong in it.
@@ -363,10 +371,12 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
     if text.len() > FILE_BYTES_MAX {
         return Err(ScenarioError::TooLarge { name: file_name.to_owned(), limit: FILE_BYTES_MAX });
     }
-    let mut raw = tree::document(text, 0);
+    let mut files = Files::beside(file_name, 1 + overrides.len());
+    let mut raw = extends::document(text, &mut files);
     let mut drafts = raw.drafts;
     overrides::apply(&mut raw.root, overrides, &mut drafts);
-    let mut reader = Reader::new(text, Files::beside(file_name, 1 + overrides.len()), raw.damaged);
+    extends::refuse_override(&raw.root, &mut drafts);
+    let mut reader = Reader::new(text, files, raw.damaged);
     let scenario = read(&mut reader, &raw.root);
     // What the parser made of a broken line is a guess, and what follows from a guess helps nobody.
     drafts.extend(reader.drafts.into_iter().filter(|draft| !on_broken_line(draft.at, &raw.broken)));
@@ -382,15 +392,18 @@ pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenar
     }
 }
 
-/// Whether `at` touches one of the lines `broken` of the file.
-fn on_broken_line(at: Place, broken: &[(usize, usize)]) -> bool {
-    let next = broken.partition_point(|&(_, end)| end < at.start);
-    at.source == 0 && broken.get(next).is_some_and(|&(start, _)| start <= at.end)
+/// Whether `at` touches one of the lines `broken` of its source.
+fn on_broken_line(at: Place, broken: &[Place]) -> bool {
+    let next = broken.partition_point(|line| (line.source, line.end) < (at.source, at.start));
+    broken.get(next).is_some_and(|line| line.source == at.source && line.start <= at.end)
 }
 
 /// The scenario in `root`, unless a part of it is refused.
 fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     let root = reader.root(root, ROOT_KEYS);
+    if let Some(entry) = root.get(extends::KEY) {
+        reader.text(&entry.value, "the name of a file", "\"base.toml\"");
+    }
     let name = name(reader, &root);
     let description = description(reader, &root);
     let seed = seed(reader, &root);
@@ -444,13 +457,15 @@ fn name(reader: &mut Reader, root: &Section<'_>) -> Option<String> {
         reader.missing("name", "add name = \"my-scenario\"");
         return None;
     };
+    reader.note_preset(&entry.value, Preset::Required);
     let name = reader.text(&entry.value, "a name", "\"my-scenario\"")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if (1..=CHARS_MAX).contains(&name.len()) && name.chars().all(plain) && name != "." && name != ".." {
         return Some(name.to_owned());
     }
     let title = format!("`{}` cannot name the files of the results", short(name));
-    let draft = Draft::new(entry.value.at, title, "write 1 to 64 of the characters A-Z a-z 0-9 . _ -");
+    let draft =
+        Draft::new(entry.value.at, title, "write 1 to 64 of the characters A-Z a-z 0-9 . _ -").code(Code::BadText);
     reader.report(draft.help("the names . and .. mean folders"));
     None
 }
@@ -460,7 +475,9 @@ fn description(reader: &mut Reader, root: &Section<'_>) -> Option<String> {
     let description = reader.text(&entry.value, "a text", "\"what this scenario shows\"")?;
     // A description is printed: it must not be able to drive a terminal.
     if description.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        reader.report(Draft::new(entry.value.at, "the description holds control characters", "remove them"));
+        reader.report(
+            Draft::new(entry.value.at, "the description holds control characters", "remove them").code(Code::BadText),
+        );
         return None;
     }
     Some(description.to_owned())
@@ -469,10 +486,11 @@ fn description(reader: &mut Reader, root: &Section<'_>) -> Option<String> {
 fn seed(reader: &mut Reader, root: &Section<'_>) -> Option<u64> {
     const SEED_MAX: u64 = i64::MAX as u64;
     let seed = reader.field(root, "seed", 1, |reader, value| {
+        reader.note_shape(value, || Shape::Count { min: 0, max: SEED_MAX });
         let seed = value.digits().parse::<u64>().ok().filter(|seed| *seed <= SEED_MAX);
         if seed.is_none() {
             let title = format!("expected a whole number from 0 to 2^63 - 1, found {}", value.found());
-            reader.report(Draft::new(value.at, title, "write a number such as 1"));
+            reader.report(Draft::new(value.at, title, "write a number such as 1").code(Code::OutOfRange));
         }
         seed
     });
@@ -487,7 +505,7 @@ fn tables(reader: &mut Reader, root: &Section<'_>) -> Vec<Table> {
         let Some(index) = reader.choice(value, "table", &Table::NAMES) else { continue };
         if tables.contains(&Table::ALL[index]) {
             let title = format!("the table {} stands in the list for the second time", Table::NAMES[index]);
-            reader.report(Draft::new(value.at, title, "remove it"));
+            reader.report(Draft::new(value.at, title, "remove it").code(Code::Twice));
             continue;
         }
         tables.push(Table::ALL[index]);

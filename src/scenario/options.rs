@@ -1,6 +1,7 @@
 //! The `[approach.*]` tables: the options of every approach, whether or not the scenario uses it.
 
 use super::approaches::{KINDS, Variant};
+use super::codes::Code;
 use super::detection::{self, MISSED_MAX, SampleRates};
 use super::problem::{Draft, Place};
 use super::quantity::span_text;
@@ -110,7 +111,8 @@ fn warmup(reader: &mut Reader, section: &Section<'_>) -> Field<SimSpan> {
         let span = reader.span(value, SimSpan::ZERO, SPAN_MAX)?;
         if span > SimSpan::ZERO && span < SLICE_MIN {
             let draft =
-                Draft::new(value.at, format!("a warm-up of {span} is too short"), "write \"0s\" or at least \"1ms\"");
+                Draft::new(value.at, format!("a warm-up of {span} is too short"), "write \"0s\" or at least \"1ms\"")
+                    .code(Code::OutOfRange);
             reader.report(draft);
             return None;
         }

@@ -1,5 +1,6 @@
 //! `--set key=value`: values that replace or add to those of the file before anything is checked.
 
+use super::codes::Code;
 use super::problem::{Draft, Place};
 use super::quantity::short;
 use super::tree::{Entry, Kind, Table, Value, value_or_text};
@@ -21,14 +22,18 @@ pub(super) fn apply(root: &mut Table, overrides: &[String], drafts: &mut Vec<Dra
 fn apply_one(root: &mut Table, text: &str, source: usize) -> Result<(), Draft> {
     let whole = Place { source, start: 0, end: text.len() };
     let Some((path, written)) = text.split_once('=') else {
-        return Err(Draft::new(whole, "an override needs a `=`", "write key=value, for example nodes=1K"));
+        return Err(
+            Draft::new(whole, "an override needs a `=`", "write key=value, for example nodes=1K").code(Code::Override)
+        );
     };
     let path = segments(path, source)?;
     let offset = text.len() - written.trim_start().len();
     let value = value_or_text(written.trim(), source, offset);
     let mut table = root;
     let Some(((last, last_at), parents)) = path.split_last() else {
-        return Err(Draft::new(whole, "an override needs a key", "write key=value, for example nodes=1K"));
+        return Err(
+            Draft::new(whole, "an override needs a key", "write key=value, for example nodes=1K").code(Code::Override)
+        );
     };
     for (segment, at) in parents {
         let empty = || Entry { key_at: *at, value: Value { at: *at, kind: Kind::Table(Table::new()) } };
@@ -36,7 +41,9 @@ fn apply_one(root: &mut Table, text: &str, source: usize) -> Result<(), Draft> {
         let found = entry.value.found();
         let Kind::Table(inner) = &mut entry.value.kind else {
             let title = format!("`{segment}` is {found} and has no keys of its own");
-            return Err(Draft::new(*at, title, format!("write {segment}=... to replace it as a whole")));
+            return Err(
+                Draft::new(*at, title, format!("write {segment}=... to replace it as a whole")).code(Code::Override)
+            );
         };
         table = inner;
     }
@@ -55,7 +62,7 @@ fn segments(path: &str, source: usize) -> Result<Vec<(&str, Place)>, Draft> {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-');
         if segment.is_empty() || !segment.chars().all(plain) {
             let title = "the key of an override is a name, or names with dots between them";
-            return Err(Draft::new(at, title, "write for example network.loss=0.01"));
+            return Err(Draft::new(at, title, "write for example network.loss=0.01").code(Code::Override));
         }
         segments.push((segment, at));
         start += written.len() + 1;

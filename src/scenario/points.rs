@@ -1,6 +1,8 @@
 //! The points of a scenario: every approach at every size, and the checks that concern both.
 
 use super::approaches::{KINDS, Kind};
+use super::codes::Code;
+use super::keys::Preset;
 use super::options::{self, Options};
 use super::problem::{Draft, Place};
 use super::quantity::{count_text, span_text};
@@ -71,11 +73,12 @@ fn sizes(reader: &mut Reader, root: &Section<'_>) -> Vec<Size> {
         reader.missing("nodes", "add nodes = \"1K\", or a list of sizes");
         return sizes;
     };
+    reader.note_preset(&entry.value, Preset::Required);
     for value in reader.items(&entry.value, "sizes", SIZES_MAX) {
         let Some(count) = reader.count_u32(value, NODES_MIN, NODES_MAX) else { continue };
         if sizes.iter().any(|size| size.count == count) {
             let title = format!("{} nodes stand in the list for the second time", count_text(u64::from(count)));
-            reader.report(Draft::new(value.at, title, "remove it"));
+            reader.report(Draft::new(value.at, title, "remove it").code(Code::Twice));
             continue;
         }
         sizes.push(Size { count, at: value.at });
@@ -90,11 +93,12 @@ fn approaches(reader: &mut Reader, root: &Section<'_>) -> Vec<(usize, Place)> {
         reader.missing("approaches", &format!("add approaches = [...] with any of {names}"));
         return approaches;
     };
+    reader.note_preset(&entry.value, Preset::Required);
     for value in reader.items(&entry.value, "approaches", Approach::NAMES.len()) {
         let Some(index) = reader.choice(value, "an approach", &Approach::NAMES) else { continue };
         if approaches.iter().any(|(other, _)| *other == index) {
             let title = format!("{} stands in the list for the second time", Approach::NAMES[index]);
-            reader.report(Draft::new(value.at, title, "remove it"));
+            reader.report(Draft::new(value.at, title, "remove it").code(Code::Twice));
             continue;
         }
         approaches.push((index, value.at));
@@ -177,11 +181,13 @@ impl Axes {
     /// Refuses options that have no meaning with a detector, or without; and times that detectors cannot tell apart.
     pub(super) fn check_detection(&self, reader: &mut Reader, has_detector: bool, heartbeat: Option<HeartbeatSpec>) {
         if let (Some(at), false) = (self.options[GOSSIP].track.at, has_detector) {
-            let draft = Draft::new(at, "`track` has no meaning without a detector", "remove it, or add [detection]");
+            let draft = Draft::new(at, "`track` has no meaning without a detector", "remove it, or add [detection]")
+                .code(Code::Meaningless);
             reader.report(draft.help("it says of which nodes rumours are tracked, so that others can judge them"));
         }
         if let (Some(at), true) = (self.options[SAMPLED].missed.at, has_detector) {
-            let draft = Draft::new(at, "`missed` has no meaning beside [detection]", "remove it");
+            let draft =
+                Draft::new(at, "`missed` has no meaning beside [detection]", "remove it").code(Code::Meaningless);
             reader.report(draft.help("where there is a table [detection], trackers judge by it as all others do"));
         }
         let sampled = self.approaches.iter().find(|(index, _)| *index == SAMPLED);

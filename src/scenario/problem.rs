@@ -6,8 +6,12 @@ use std::path::PathBuf;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Origin, Renderer, Snippet, normalize_untrusted_str};
 
+use super::codes::Code;
+
 /// Problems that are kept and shown; further ones are only counted.
 const SHOWN_MAX: usize = 100;
+/// Characters of a line, where nobody says how wide the terminal is.
+const WIDTH: usize = 140;
 /// Bytes of a source line shown before and after the start of a problem: enough for any line that a person wrote.
 const EXCERPT_BEFORE: usize = 100;
 const EXCERPT_AFTER: usize = 140;
@@ -54,9 +58,16 @@ impl ScenarioError {
 
     /// What the user should read, with ANSI colours if `colour`.
     pub fn render(&self, colour: bool) -> String {
+        self.render_within(colour, WIDTH)
+    }
+
+    /// As [`ScenarioError::render`], with lines of the source cut to about `columns` characters.
+    pub fn render_within(&self, colour: bool, columns: usize) -> String {
         match self {
-            ScenarioError::Invalid(problems) => problems.render(colour),
-            other => format!("error: {other}"),
+            ScenarioError::Invalid(problems) => problems.render_within(colour, columns),
+            ScenarioError::Io { .. } => format!("error[{}]: {self}", Code::Unreadable.number()),
+            ScenarioError::TooLarge { .. } => format!("error[{}]: {self}", Code::TooLarge.number()),
+            ScenarioError::NotUtf8 { .. } => format!("error[{}]: {self}", Code::NotUtf8.number()),
         }
     }
 }
@@ -72,6 +83,8 @@ pub struct Problems {
 /// One thing that is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
+    /// What kind of problem it is.
+    pub code: Code,
     /// The file, or `--set key=value` of an override.
     pub source: String,
     /// Line, from 1.
@@ -103,7 +116,11 @@ impl Problems {
 
     /// What the user should read, with ANSI colours if `colour`.
     pub fn render(&self, colour: bool) -> String {
-        let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
+        self.render_within(colour, WIDTH)
+    }
+
+    fn render_within(&self, colour: bool, columns: usize) -> String {
+        let renderer = if colour { Renderer::styled() } else { Renderer::plain() }.term_width(columns);
         let mut text = String::new();
         for problem in &self.shown {
             text.push_str(&problem.render(&renderer));
@@ -130,7 +147,7 @@ impl Problem {
         let source = normalize_untrusted_str(&self.source);
         let label = AnnotationKind::Primary.span(self.caret.0..self.caret.1).label(self.label.as_str());
         let snippet = Snippet::source(self.excerpt.as_str()).line_start(self.line).annotation(label);
-        let mut group = Group::with_title(Level::ERROR.primary_title(self.title.as_str()));
+        let mut group = Group::with_title(Level::ERROR.primary_title(self.title.as_str()).id(self.code.number()));
         // The column is derived from the excerpt, so that of a part of a line has to be given.
         group = match self.whole_line {
             true => group.element(snippet.path(source)),
@@ -165,6 +182,7 @@ pub(super) struct Place {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Draft {
     pub(super) at: Place,
+    pub(super) code: Code,
     pub(super) title: String,
     pub(super) label: String,
     pub(super) help: Option<String>,
@@ -172,7 +190,12 @@ pub(super) struct Draft {
 
 impl Draft {
     pub(super) fn new(at: Place, title: impl Into<String>, label: impl Into<String>) -> Self {
-        Draft { at, title: title.into(), label: label.into(), help: None }
+        Draft { at, code: Code::Conflict, title: title.into(), label: label.into(), help: None }
+    }
+
+    /// Says what kind of problem it is; values that do not go together if nobody says.
+    pub(super) fn code(self, code: Code) -> Self {
+        Draft { code, ..self }
     }
 
     pub(super) fn help(mut self, help: impl Into<String>) -> Self {
@@ -192,6 +215,7 @@ impl Draft {
         let to = text.ceil_char_boundary(line_end.min(start.saturating_add(EXCERPT_AFTER))).max(from);
         let caret_end = text.floor_char_boundary(self.at.end).clamp(start, to.max(start));
         Problem {
+            code: self.code,
             source: source.name.to_owned(),
             line: 1 + text[..line_start].bytes().filter(|&byte| byte == b'\n').count(),
             column: 1 + text[line_start..start].chars().count(),
@@ -283,7 +307,7 @@ mod tests {
         let draft = |line: usize| Draft::new(Place { source: 0, start: 2 * line, end: 2 * line + 1 }, "t", "l");
         let error = problems((0..1_000).map(draft).collect(), &[Source { name: "a.toml", text: &text }]);
         let shown = error.to_string();
-        assert_eq!(shown.matches("error: t").count(), 100);
+        assert_eq!(shown.matches("error[Q0130]: t").count(), 100);
         assert!(shown.contains("... and 900 more problems"));
         assert!(shown.ends_with("scenario `a.toml` refused: 1000 problems"));
     }

@@ -1,6 +1,8 @@
 //! Takes typed values out of the raw tree; what does not fit becomes a problem and reading goes on.
 
+use super::codes::Code;
 use super::files::Files;
+use super::keys::{Note, Notes, Preset, Shape, Told, number_shape};
 use super::problem::{Draft, Place, nearest};
 use super::quantity::{
     BITRATE, COUNT, DURATION, Decimal, Fault, Quantity, SIZE, bitrate_text, count_text, short, span_text,
@@ -66,13 +68,46 @@ pub(super) struct Reader {
     pub(super) files: Files,
     /// Where the lines of the file end, as bytes, ascending.
     line_ends: Vec<usize>,
+    /// What is asked for, where that is to be known.
+    notes: Option<Notes>,
 }
 
 impl Reader {
     /// A reader of the file `text`, which is `damaged` or not and may name `files`.
     pub(super) fn new(text: &str, files: Files, damaged: bool) -> Self {
         let line_ends = text.match_indices('\n').map(|(at, _)| at).collect();
-        Reader { drafts: Vec::new(), damaged, files, line_ends }
+        Reader { drafts: Vec::new(), damaged, files, line_ends, notes: None }
+    }
+
+    /// A reader that reads in order to note what it is asked for.
+    pub(super) fn noting() -> Self {
+        Reader { notes: Some(Notes::new()), ..Reader::default() }
+    }
+
+    /// What was noted.
+    pub(super) fn into_notes(self) -> Notes {
+        self.notes.unwrap_or_default()
+    }
+
+    fn note(&mut self, value: &Value, write: impl FnOnce(&mut Note)) {
+        if let Some(notes) = &mut self.notes {
+            write(notes.entry(value.at).or_default());
+        }
+    }
+
+    /// Notes that `value` may be of such a `shape`.
+    pub(super) fn note_shape(&mut self, value: &Value, shape: impl FnOnce() -> Shape) {
+        self.note(value, |note| note.shapes.push(shape()));
+    }
+
+    /// Notes that `value` may be a list of up to `max`.
+    pub(super) fn note_list(&mut self, value: &Value, max: usize) {
+        self.note(value, |note| note.list_max = Some(max));
+    }
+
+    /// Notes what stands for `value` where it is not written.
+    pub(super) fn note_preset(&mut self, value: &Value, preset: Preset) {
+        self.note(value, |note| note.preset = Some(preset));
     }
 
     /// The line of the file, from 1, in which `at` begins; `None` if that is in another source.
@@ -87,14 +122,16 @@ impl Reader {
     /// The file lacks `key`; `label` says what to add.
     pub(super) fn missing(&mut self, key: &str, label: &str) {
         if !self.damaged {
-            self.report(Draft::new(Place::default(), format!("the scenario has no `{key}`"), label));
+            self.report(
+                Draft::new(Place::default(), format!("the scenario has no `{key}`"), label).code(Code::Missing),
+            );
         }
     }
 
     /// A table that begins at `at` lacks something that it needs; `label` says what to add.
     pub(super) fn lacks(&mut self, at: Option<Place>, title: impl Into<String>, label: impl Into<String>) {
         if !self.damaged {
-            self.report(Draft::new(at.unwrap_or_default(), title, label));
+            self.report(Draft::new(at.unwrap_or_default(), title, label).code(Code::Missing));
         }
     }
 
@@ -115,18 +152,27 @@ impl Reader {
 
     /// `value` as a table whose keys are `known`; `name` says what it is.
     pub(super) fn section_of<'t>(&mut self, value: &'t Value, name: &str, known: &'t [&'t str]) -> Section<'t> {
-        let section = Section { table: self.table_of(value, name), known, at: Some(value.at) };
+        self.note_shape(value, || Shape::Table(known.iter().map(|key| (*key).to_owned()).collect()));
+        let section = Section { table: self.table_in(value, name), known, at: Some(value.at) };
         self.refuse_unknown(&section, &format!("`{name}`"));
         section
     }
 
     /// `value` as a table with any keys.
     pub(super) fn table_of<'t>(&mut self, value: &'t Value, name: &str) -> Option<&'t Table> {
+        self.note_shape(value, || Shape::Entries);
+        self.table_in(value, name)
+    }
+
+    fn table_in<'t>(&mut self, value: &'t Value, name: &str) -> Option<&'t Table> {
         if let Kind::Table(table) = &value.kind {
             return Some(table);
         }
         let title = format!("expected `{name}` to be a table, found {}", value.found());
-        self.report(Draft::new(value.at, title, format!("write {name} = {{ ... }} or a header that ends in {name}]")));
+        self.report(
+            Draft::new(value.at, title, format!("write {name} = {{ ... }} or a header that ends in {name}]"))
+                .code(Code::WrongType),
+        );
         None
     }
 
@@ -136,8 +182,9 @@ impl Reader {
         {
             let title = format!("unknown key `{}` in {name}", short(key));
             let draft = match nearest(key, section.known) {
-                Some(near) => Draft::new(entry.key_at, title, format!("write `{near}`")),
+                Some(near) => Draft::new(entry.key_at, title, format!("write `{near}`")).code(Code::UnknownKey),
                 None => Draft::new(entry.key_at, title, "remove it")
+                    .code(Code::UnknownKey)
                     .help(format!("known keys are {}", section.known.join(", "))),
             };
             self.report(draft);
@@ -145,7 +192,7 @@ impl Reader {
     }
 
     /// The entry `key` of `section` as `read` takes it, or `default`.
-    pub(super) fn field<T>(
+    pub(super) fn field<T: Told>(
         &mut self,
         section: &Section<'_>,
         key: &str,
@@ -153,13 +200,29 @@ impl Reader {
         read: impl FnOnce(&mut Self, &Value) -> Option<T>,
     ) -> Field<T> {
         match section.get(key) {
-            Some(Entry { value, .. }) => Field { value: read(self, value), at: Some(value.at) },
+            Some(Entry { value, .. }) => {
+                self.note_preset(value, default.told());
+                Field { value: read(self, value), at: Some(value.at) }
+            }
             None => Field::default(default),
         }
     }
 
+    /// The entry `key` of `section` as `read` takes it; nothing stands for it where it is not written.
+    pub(super) fn required<T>(
+        &mut self,
+        section: &Section<'_>,
+        key: &str,
+        read: impl FnOnce(&mut Self, &Value) -> Option<T>,
+    ) -> Field<T> {
+        let Some(Entry { value, .. }) = section.get(key) else { return Field { value: None, at: None } };
+        self.note_preset(value, Preset::Required);
+        Field { value: read(self, value), at: Some(value.at) }
+    }
+
     /// A duration from `min` to `max`.
     pub(super) fn span(&mut self, value: &Value, min: SimSpan, max: SimSpan) -> Option<SimSpan> {
+        self.note_shape(value, || Shape::Span { min, max });
         let nanos = self.quantity(value, &DURATION)?;
         let written = |nanos| format!("\"{}\"", span_text(SimSpan::from_nanos(nanos)));
         self.in_range(value, nanos, (min.as_nanos(), max.as_nanos()), &written).map(SimSpan::from_nanos)
@@ -167,6 +230,7 @@ impl Reader {
 
     /// A count from `min` to `max`.
     pub(super) fn count(&mut self, value: &Value, min: u64, max: u64) -> Option<u64> {
+        self.note_shape(value, || Shape::Count { min, max });
         let count = self.quantity(value, &COUNT)?;
         self.in_range(value, count, (min, max), &count_written)
     }
@@ -178,6 +242,7 @@ impl Reader {
 
     /// A size from `min` to `max` bytes.
     pub(super) fn size(&mut self, value: &Value, min: u32, max: u32) -> Option<u32> {
+        self.note_shape(value, || Shape::Size { min: u64::from(min), max: u64::from(max) });
         let size = self.quantity(value, &SIZE)?;
         let size = self.in_range(value, size, (u64::from(min), u64::from(max)), &|bytes| format!("\"{bytes} B\""))?;
         u32::try_from(size).ok()
@@ -185,64 +250,77 @@ impl Reader {
 
     /// A data rate from `min` to `max`, in bits per second.
     pub(super) fn bitrate(&mut self, value: &Value, min: u64, max: u64) -> Option<u64> {
+        self.note_shape(value, || Shape::Bitrate { min, max });
         let rate = self.quantity(value, &BITRATE)?;
         self.in_range(value, rate, (min, max), &|rate| format!("\"{}\"", bitrate_text(rate)))
     }
 
     /// True or false.
     pub(super) fn boolean(&mut self, value: &Value) -> Option<bool> {
+        self.note_shape(value, || Shape::Boolean);
         if let Kind::Boolean(boolean) = value.kind {
             return Some(boolean);
         }
         let title = format!("expected true or false, found {}", value.found());
-        self.report(Draft::new(value.at, title, "write true or false, without quotes"));
+        self.report(Draft::new(value.at, title, "write true or false, without quotes").code(Code::WrongType));
         None
     }
 
     /// A number that `accepts` takes; `range` describes it, such as `a number from 0 to 1`.
     pub(super) fn number(&mut self, value: &Value, range: &str, accepts: impl Fn(f64) -> bool) -> Option<f64> {
+        self.note_shape(value, || number_shape(range, &accepts));
         // Zero is added so that -0.0 becomes 0.0, which hashes and prints alike.
         let number = value.digits().parse::<f64>().ok().map(|number| number + 0.0);
         let accepted = number.filter(|number| number.is_finite() && accepts(*number));
         if accepted.is_none() {
             let title = format!("expected {range}, found {}", value.found());
-            self.report(Draft::new(value.at, title, format!("write {range}")));
+            self.report(Draft::new(value.at, title, format!("write {range}")).code(Code::OutOfRange));
         }
         accepted
     }
 
     /// An exact share from 0 to 1.
     pub(super) fn share(&mut self, value: &Value) -> Option<Decimal> {
+        self.note_shape(value, || number_shape("a share from 0 to 1", &|share| (0.0..=1.0).contains(&share)));
         let share = Decimal::parse(&value.digits()).filter(|share| share.at_most_one());
         if share.is_none() {
             let title = format!("expected a share from 0 to 1, found {}", value.found());
-            self.report(Draft::new(value.at, title, "write a share such as 0.01, which is one in a hundred"));
+            self.report(
+                Draft::new(value.at, title, "write a share such as 0.01, which is one in a hundred")
+                    .code(Code::OutOfRange),
+            );
         }
         share
     }
 
     /// A text; `example` is one, quotes included.
     pub(super) fn text<'t>(&mut self, value: &'t Value, what: &str, example: &str) -> Option<&'t str> {
+        self.note_shape(value, || Shape::Text { what: what.to_owned() });
+        self.text_in(value, what, example)
+    }
+
+    fn text_in<'t>(&mut self, value: &'t Value, what: &str, example: &str) -> Option<&'t str> {
         if let Kind::Text(text) = &value.kind {
             return Some(text);
         }
         let title = format!("expected {what} such as {example}, found {}", value.found());
-        self.report(Draft::new(value.at, title, format!("write {example}")));
+        self.report(Draft::new(value.at, title, format!("write {example}")).code(Code::WrongType));
         None
     }
 
     /// One of the words `known`, as its index.
     pub(super) fn choice(&mut self, value: &Value, what: &str, known: &[&str]) -> Option<usize> {
+        self.note_shape(value, || Shape::Choice(known.iter().map(|name| (*name).to_owned()).collect()));
         let first = format!("\"{}\"", known.first().unwrap_or(&""));
-        let written = self.text(value, what, &first)?;
+        let written = self.text_in(value, what, &first)?;
         let index = known.iter().position(|name| *name == written);
         if index.is_none() {
             let title =
                 format!("unknown {} `{}`", what.trim_start_matches("a ").trim_start_matches("an "), short(written));
             let list = known.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>().join(", ");
             self.report(match nearest(written, known) {
-                Some(near) => Draft::new(value.at, title, format!("write \"{near}\"")),
-                None => Draft::new(value.at, title, format!("write one of {list}")),
+                Some(near) => Draft::new(value.at, title, format!("write \"{near}\"")).code(Code::UnknownWord),
+                None => Draft::new(value.at, title, format!("write one of {list}")).code(Code::UnknownWord),
             });
         }
         index
@@ -250,15 +328,19 @@ impl Reader {
 
     /// One value or a list of them: at least one, at most `max`.
     pub(super) fn items<'t>(&mut self, value: &'t Value, what: &str, max: usize) -> &'t [Value] {
+        self.note_list(value, max);
         let items = match &value.kind {
             Kind::List(items) => items.as_slice(),
             _ => std::slice::from_ref(value),
         };
         if items.is_empty() {
-            self.report(Draft::new(value.at, format!("the list of {what} is empty"), "write at least one"));
+            self.report(
+                Draft::new(value.at, format!("the list of {what} is empty"), "write at least one")
+                    .code(Code::ListLength),
+            );
         } else if items.len() > max {
             let title = format!("{} {what} are too many for one scenario", items.len());
-            self.report(Draft::new(value.at, title, format!("write at most {max}")));
+            self.report(Draft::new(value.at, title, format!("write at most {max}")).code(Code::ListLength));
             return &[];
         }
         items
@@ -271,7 +353,8 @@ impl Reader {
             Kind::Integer { .. } | Kind::Float(_) => Err(bare_number(value, quantity)),
             _ => Err(quantity.expected(&value.found())),
         };
-        read.map_err(|fault| self.report(Draft::new(value.at, fault.title, fault.label))).ok()
+        let code = if matches!(value.kind, Kind::Text(_)) { Code::Unit } else { Code::WrongType };
+        read.map_err(|fault| self.report(Draft::new(value.at, fault.title, fault.label).code(code))).ok()
     }
 
     fn in_range(
@@ -287,7 +370,7 @@ impl Reader {
         let (low, high) = (written(min), written(max));
         let title = format!("expected a value from {low} to {high}, found {}", value.found());
         let advised = if number < min { format!("at least {low}") } else { format!("at most {high}") };
-        self.report(Draft::new(value.at, title, format!("write {advised}")));
+        self.report(Draft::new(value.at, title, format!("write {advised}")).code(Code::OutOfRange));
         None
     }
 }

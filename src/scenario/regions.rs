@@ -1,5 +1,6 @@
 //! Tables of delays between regions, published or from a CSV file, and how nodes are spread over the regions.
 
+use super::codes::Code;
 use super::files::{Cell, CsvFile, Row};
 use super::latency::{DELAY_MAX, ZERO_HELP, refuse_zero};
 use super::problem::{Draft, nearest};
@@ -33,13 +34,14 @@ pub(super) fn table(reader: &mut Reader, section: &Section<'_>) -> Option<Region
     let table = match (section.get("table"), section.get("file")) {
         (Some(_), Some(file)) => {
             let title = "delays come from a `table` or from a `file`, not from both";
-            reader.report(Draft::new(file.key_at, title, "remove one of them"));
+            reader.report(Draft::new(file.key_at, title, "remove one of them").code(Code::Meaningless));
             None
         }
         (_, Some(file)) => {
             if holds.at.is_none() {
                 let title = "a file of delays needs `holds`: what its figures are";
-                let draft = Draft::new(file.value.at, title, "add holds = \"one-way\" or holds = \"rtt\" below");
+                let draft = Draft::new(file.value.at, title, "add holds = \"one-way\" or holds = \"rtt\" below")
+                    .code(Code::Missing);
                 reader.report(draft.help("of round trips, half is taken for each way"));
             }
             from_file(reader, &file.value, holds.value.flatten())
@@ -90,7 +92,7 @@ fn matrix(reader: &mut Reader, file: &CsvFile, holds: Holds) -> Option<(Vec<Stri
             Some(missing) => format!("add a row for {missing} below"),
             None => format!("end with the row of {}", regions.last()?),
         };
-        reader.report(Draft::new(last, title, label).help(FILE_HELP));
+        reader.report(Draft::new(last, title, label).code(Code::FileContents).help(FILE_HELP));
     }
     Some((regions, delays))
 }
@@ -100,17 +102,22 @@ fn header_names(reader: &mut Reader, header: &Row<'_>) -> Option<Vec<String>> {
     let names = header.cells.get(1..).unwrap_or_default();
     if !(1..=Placement::REGIONS_MAX).contains(&names.len()) {
         let title = format!("expected 1 to {} regions, found {}", Placement::REGIONS_MAX, names.len());
-        reader.report(Draft::new(header.at, title, "write from,<region>,<region>,...").help(FILE_HELP));
+        reader.report(
+            Draft::new(header.at, title, "write from,<region>,<region>,...").code(Code::FileContents).help(FILE_HELP),
+        );
         return None;
     }
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     for (index, name) in names.iter().enumerate() {
         if !(1..=64).contains(&name.text.len()) || !name.text.chars().all(is_plain) {
             let title = format!("`{}` (column {}) cannot name a region", short(name.text), index + 2);
-            reader.report(Draft::new(name.at, title, "write 1 to 64 of the characters A-Z a-z 0-9 . _ -"));
+            reader.report(
+                Draft::new(name.at, title, "write 1 to 64 of the characters A-Z a-z 0-9 . _ -")
+                    .code(Code::FileContents),
+            );
         } else if names[..index].iter().any(|before| before.text == name.text) {
             let title = format!("the region `{}` (column {}) stands here for the second time", name.text, index + 2);
-            reader.report(Draft::new(name.at, title, "remove or rename it"));
+            reader.report(Draft::new(name.at, title, "remove or rename it").code(Code::FileContents));
         }
     }
     Some(names.iter().map(|name| name.text.to_owned()).collect())
@@ -128,7 +135,7 @@ fn row_delays(
     let (name, written) = (row.cells[0], &row.cells[1..]);
     if name.text != regions[from] {
         let title = format!("expected the row of region `{}`, found `{}`", short(&regions[from]), short(name.text));
-        let draft = Draft::new(name.at, title, format!("write {}", short(&regions[from])));
+        let draft = Draft::new(name.at, title, format!("write {}", short(&regions[from]))).code(Code::FileContents);
         reader.report(draft.help("rows stand in the order of the columns"));
     }
     if written.len() != regions.len() {
@@ -138,18 +145,21 @@ fn row_delays(
             written.len(),
             regions.len()
         );
-        reader.report(Draft::new(row.at, title, format!("write {} delays", regions.len())));
+        reader.report(Draft::new(row.at, title, format!("write {} delays", regions.len())).code(Code::FileContents));
     }
     for (to, cell) in written.iter().enumerate().take(regions.len()) {
         let between =
             format!("the delay from {} to {} (column {})", short(&regions[from]), short(&regions[to]), to + 2);
         match cell_delay(cell, holds) {
             Ok(SimSpan::ZERO) if from != to => {
-                let draft = Draft::new(cell.at, format!("{between} is zero"), "write for example 0.5");
+                let draft =
+                    Draft::new(cell.at, format!("{between} is zero"), "write for example 0.5").code(Code::FileContents);
                 reader.report(draft.help(ZERO_HELP));
             }
             Ok(delay) => delays.push(delay),
-            Err((fault, label)) => reader.report(Draft::new(cell.at, format!("{between} {fault}"), label)),
+            Err((fault, label)) => {
+                reader.report(Draft::new(cell.at, format!("{between} {fault}"), label).code(Code::FileContents))
+            }
         }
     }
 }
@@ -212,7 +222,9 @@ fn refuse_region(reader: &mut Reader, table: &RegionTable, name: &str, entry: &E
     let known: Vec<_> = table.regions.iter().map(String::as_str).collect();
     let title = format!("unknown region `{}` in table {}", short(name), short(&table.name));
     reader.report(match nearest(name, &known) {
-        Some(near) => Draft::new(entry.key_at, title, format!("write {near}")),
-        None => Draft::new(entry.key_at, title, "remove it").help(format!("its regions are {}", known.join(", "))),
+        Some(near) => Draft::new(entry.key_at, title, format!("write {near}")).code(Code::UnknownWord),
+        None => Draft::new(entry.key_at, title, "remove it")
+            .code(Code::UnknownWord)
+            .help(format!("its regions are {}", known.join(", "))),
     });
 }

@@ -1,6 +1,7 @@
 //! `[thresholds]` and `[tolerance]`: what metrics must keep, and by how much they may move from what was accepted.
 
 use super::Approach;
+use super::codes::Code;
 use super::points::Axes;
 use super::problem::{Draft, Place, nearest};
 use super::quantity::{BITRATE, COUNT, DURATION, Decimal, Quantity, SIZE, short};
@@ -28,6 +29,7 @@ pub(super) fn thresholds(reader: &mut Reader, root: &Section<'_>, axes: &Axes) -
             let title = format!("`{}` is no approach of this scenario", short(key));
             reader.report(
                 Draft::new(entry.key_at, title, label)
+                    .code(Code::Metric)
                     .help("the dots of a metric's name need quotes: \"messages.sent\" = \"...\""),
             );
             continue;
@@ -45,7 +47,8 @@ pub(super) fn tolerances(reader: &mut Reader, root: &Section<'_>) -> Vec<Toleran
         let text = reader.text(&entry.value, "a share", "\"0.5%\"")?;
         let Some(share) = share(text) else {
             let title = format!("expected a share such as \"0.5%\", found \"{}\"", short(text));
-            reader.report(Draft::new(entry.value.at, title, "write a share from \"0%\" to \"100%\""));
+            reader
+                .report(Draft::new(entry.value.at, title, "write a share from \"0%\" to \"100%\"").code(Code::Metric));
             return None;
         };
         Some(Tolerance { metric: key.clone(), share })
@@ -58,7 +61,7 @@ fn table<'t>(reader: &mut Reader, root: &Section<'t>, key: &str) -> Option<&'t T
     let table = reader.table_of(&entry.value, key)?;
     if table.len() > MAX {
         let title = format!("{} {key} are too many for one scenario", table.len());
-        reader.report(Draft::new(entry.key_at, title, format!("write at most {MAX}")));
+        reader.report(Draft::new(entry.key_at, title, format!("write at most {MAX}")).code(Code::Metric));
         return None;
     }
     Some(table)
@@ -77,7 +80,7 @@ fn known_metric(reader: &mut Reader, name: &str, at: Place) -> Option<Unit> {
         Some(near) => format!("write \"{near}\""),
         None => "write a metric such as \"messages.sent\"".to_owned(),
     };
-    let draft = Draft::new(at, format!("unknown metric `{}`", short(name)), label);
+    let draft = Draft::new(at, format!("unknown metric `{}`", short(name)), label).code(Code::Metric);
     reader.report(draft.help(format!("metrics are {}, and TOPIC.SUBJECT.NAME of figures.csv", names.join(", "))));
     None
 }
@@ -90,7 +93,7 @@ fn threshold(reader: &mut Reader, name: &str, entry: &Entry, approach: Option<&s
     let Some(comparison) = Comparison::ALL.into_iter().find(|comparison| written.starts_with(comparison.sign())) else {
         let signs = Comparison::ALL.map(Comparison::sign).join(" ");
         let title = format!("expected a threshold that begins with one of {signs}, found \"{}\"", short(text));
-        reader.report(Draft::new(at, title, format!("write \"== {}\" or the like", short(written))));
+        reader.report(Draft::new(at, title, format!("write \"== {}\" or the like", short(written))).code(Code::Metric));
         return None;
     };
     let value = value(reader, written[comparison.sign().len()..].trim(), unit, at)?;
@@ -114,12 +117,12 @@ fn value(reader: &mut Reader, text: &str, unit: Unit, at: Place) -> Option<f64> 
             };
             if number.is_none() {
                 let title = format!("expected a number, found \"{}\"", short(text));
-                reader.report(Draft::new(at, title, "write a number such as 0.99, without a unit"));
+                reader.report(Draft::new(at, title, "write a number such as 0.99, without a unit").code(Code::Metric));
             }
             return number;
         }
     };
-    read.map_err(|fault| reader.report(Draft::new(at, fault.title, fault.label))).ok()
+    read.map_err(|fault| reader.report(Draft::new(at, fault.title, fault.label).code(Code::Metric))).ok()
 }
 
 /// A share from 0 to 1, written as such or in per cent.

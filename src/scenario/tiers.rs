@@ -1,5 +1,7 @@
 //! The `[tiers]` table: how many nodes are of which type.
 
+use super::codes::Code;
+use super::keys::Preset;
 use super::points::{NODES_MAX, Size};
 use super::problem::{Draft, Place};
 use super::quantity::{Decimal, count_text};
@@ -12,7 +14,7 @@ const SHARE_KEYS: &[&str] = &["share", "min", "max"];
 
 /// How many nodes a tier has.
 #[derive(Clone, Copy, Debug)]
-enum TierSize {
+pub(super) enum TierSize {
     Count(u64),
     Share { share: Decimal, min: u64, max: u64 },
 }
@@ -59,9 +61,15 @@ fn tier_size(reader: &mut Reader, value: &Value, key: &str) -> Option<TierSize> 
             let share = reader.field(&section, "share", None, |reader, value| Some(Some(reader.share(value)?)));
             let min = reader.field(&section, "min", 0, count);
             let max = reader.field(&section, "max", u64::from(NODES_MAX), count);
+            if let Some(entry) = section.get("share") {
+                reader.note_preset(&entry.value, Preset::Required);
+            }
             if share.at.is_none() {
                 let title = format!("the tier `{key}` has no share");
-                reader.report(Draft::new(value.at, title, "add share = 0.01, or write a count instead of the table"));
+                reader.report(
+                    Draft::new(value.at, title, "add share = 0.01, or write a count instead of the table")
+                        .code(Code::Missing),
+                );
             }
             let (min_count, max_count) = (min.value?, max.value?);
             if min_count > max_count {
@@ -75,7 +83,10 @@ fn tier_size(reader: &mut Reader, value: &Value, key: &str) -> Option<TierSize> 
         Kind::Text(_) | Kind::Integer { .. } => reader.count(value, 0, u64::from(NODES_MAX)).map(TierSize::Count),
         _ => {
             let title = format!("expected a count such as \"10K\" or a share of the nodes, found {}", value.found());
-            reader.report(Draft::new(value.at, title, "write \"10K\" or { share = 0.01, min = 100, max = \"10K\" }"));
+            reader.report(
+                Draft::new(value.at, title, "write \"10K\" or { share = 0.01, min = 100, max = \"10K\" }")
+                    .code(Code::WrongType),
+            );
             None
         }
     }

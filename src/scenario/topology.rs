@@ -1,6 +1,7 @@
 //! The `[topology]` table: how near the nodes are that others are linked to.
 
 use super::LatencySpec;
+use super::codes::Code;
 use super::problem::Draft;
 use super::reader::{Reader, Section};
 
@@ -23,7 +24,7 @@ pub(super) fn nearby(reader: &mut Reader, root: &Section<'_>, latency: Option<&L
         let Some(share) = read else { continue };
         if shares.contains(&share) {
             let title = format!("nearby = {share} stands in the list for the second time");
-            reader.report(Draft::new(value.at, title, "remove it"));
+            reader.report(Draft::new(value.at, title, "remove it").code(Code::Twice));
             continue;
         }
         shares.push(share);

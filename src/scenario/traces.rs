@@ -1,5 +1,8 @@
 //! Spans of time that were observed: a column of a CSV file with a header, in seconds.
 
+use std::path::PathBuf;
+
+use super::codes::Code;
 use super::files::{CsvFile, Row};
 use super::problem::{Draft, Place};
 use super::quantity::{count_text, short};
@@ -22,25 +25,29 @@ const TOLD_MAX: usize = 10;
 #[derive(Debug, Default)]
 pub(super) struct Traces {
     /// File, column, and what they hold; `None` if that is refused.
-    read: Vec<(String, String, Option<Distribution>)>,
+    read: Vec<(PathBuf, String, Option<Distribution>)>,
 }
 
 impl Traces {
     /// The values of `column` in the file that `value` names.
     pub(super) fn read(&mut self, reader: &mut Reader, value: &Value, column: &str) -> Option<Distribution> {
         if let Kind::Text(name) = &value.kind {
-            if let Some((.., trace)) = self.read.iter().find(|(file, read, _)| file == name && read == column) {
+            let path = reader.files.path_of(value.at.source, name);
+            if let Some((.., trace)) = self.read.iter().find(|(file, read, _)| *file == path && read == column) {
                 return trace.clone();
             }
             if self.read.len() >= TRACES_MAX {
                 let title = format!("more than {TRACES_MAX} different traces");
-                reader.report(Draft::new(value.at, title, "use one of the others again, or another distribution"));
+                reader.report(
+                    Draft::new(value.at, title, "use one of the others again, or another distribution")
+                        .code(Code::ListLength),
+                );
                 return None;
             }
             let file = reader.csv_file(value, FILE_BYTES_MAX);
             let values = file.and_then(|file| values(reader, &file, column, value.at));
             let trace = values.map(|values| Distribution::Observed(values.into()));
-            self.read.push((name.clone(), column.to_owned(), trace.clone()));
+            self.read.push((path, column.to_owned(), trace.clone()));
             return trace;
         }
         reader.text(value, "the name of a file", "\"sessions.csv\"");
@@ -55,7 +62,8 @@ fn values(reader: &mut Reader, file: &CsvFile, column: &str, named_at: Place) ->
     let Some(index) = header.cells.iter().position(|cell| cell.text == column) else {
         let names: Vec<_> = header.cells.iter().take(8).map(|cell| format!("`{}`", short(cell.text))).collect();
         let title = format!("the file has no column `{}`", short(column));
-        let draft = Draft::new(header.at, title, "name the column here, or write one of these as `column`");
+        let draft = Draft::new(header.at, title, "name the column here, or write one of these as `column`")
+            .code(Code::FileContents);
         reader.report(draft.help(format!("its columns are {}", names.join(", "))));
         return None;
     };
@@ -64,7 +72,7 @@ fn values(reader: &mut Reader, file: &CsvFile, column: &str, named_at: Place) ->
     for row in rows {
         if values.len() + bad == VALUES_MAX {
             let title = format!("more than {} rows below the header", count_text(VALUES_MAX as u64));
-            reader.report(Draft::new(row.at, title, "leave out this row and all that follow"));
+            reader.report(Draft::new(row.at, title, "leave out this row and all that follow").code(Code::FileContents));
             return None;
         }
         match seconds(&row, index, column) {
@@ -79,10 +87,13 @@ fn values(reader: &mut Reader, file: &CsvFile, column: &str, named_at: Place) ->
     }
     if bad > TOLD_MAX {
         let title = format!("{} more rows of the file are bad in the column `{}`", bad - TOLD_MAX, short(column));
-        reader.report(Draft::new(named_at, title, "mend the file"));
+        reader.report(Draft::new(named_at, title, "mend the file").code(Code::FileContents));
     }
     if bad == 0 && values.is_empty() {
-        reader.report(Draft::new(header.at, "there is no row below the header", "write a row with a value below"));
+        reader.report(
+            Draft::new(header.at, "there is no row below the header", "write a row with a value below")
+                .code(Code::FileContents),
+        );
     }
     (bad == 0 && !values.is_empty()).then_some(values)
 }
@@ -92,17 +103,17 @@ fn seconds(row: &Row<'_>, index: usize, column: &str) -> Result<f64, Draft> {
     let label = "write seconds from 0.001 to 315360000 (ten years)";
     let Some(cell) = row.cells.get(index) else {
         let title = format!("this row has no cell in the column `{}`", short(column));
-        return Err(Draft::new(row.at, title, "write as many cells as the header has"));
+        return Err(Draft::new(row.at, title, "write as many cells as the header has").code(Code::FileContents));
     };
     match cell.text.parse::<f64>() {
         Ok(number) if (SECONDS.0..=SECONDS.1).contains(&number) => Ok(number),
         Ok(_) => {
             let title = format!("`{}` in the column `{}` is out of range", short(cell.text), short(column));
-            Err(Draft::new(cell.at, title, label))
+            Err(Draft::new(cell.at, title, label).code(Code::FileContents))
         }
         Err(_) => {
             let title = format!("`{}` in the column `{}` is no number", short(cell.text), short(column));
-            Err(Draft::new(cell.at, title, label))
+            Err(Draft::new(cell.at, title, label).code(Code::FileContents))
         }
     }
 }

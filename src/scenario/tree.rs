@@ -6,6 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 use toml_parser::lexer::TokenKind;
 
+use super::codes::Code;
 use super::problem::{Draft, Place};
 use super::quantity::short;
 
@@ -51,8 +52,8 @@ pub(super) struct Raw {
     pub(super) root: Table,
     /// Syntax errors, at most one a line.
     pub(super) drafts: Vec<Draft>,
-    /// The lines that they stand in, as bytes `start..end`, ascending.
-    pub(super) broken: Vec<(usize, usize)>,
+    /// The lines that they stand in, ascending.
+    pub(super) broken: Vec<Place>,
     /// Whether parts of the text are missing from the tree, so that absence of a key means nothing.
     pub(super) damaged: bool,
 }
@@ -74,7 +75,7 @@ pub(super) fn document(text: &str, source: usize) -> Raw {
         lines.entry(line).or_insert_with(|| syntax_draft(text, at, error.message()));
     }
     let end_of = |line: usize| line_starts.get(line + 1).map_or(text.len(), |next| next - 1);
-    let broken = lines.keys().map(|&line| (line_starts[line], end_of(line))).collect();
+    let broken = lines.keys().map(|&line| Place { source, start: line_starts[line], end: end_of(line) }).collect();
     Raw { root: table(parsed.get_ref(), source, 0), drafts: lines.into_values().collect(), broken, damaged }
 }
 
@@ -105,7 +106,9 @@ fn over_budget(text: &str, source: usize) -> Option<Draft> {
         if index >= TOKENS_MAX || dots > DOTS_MAX {
             let at = Place { source, start: token.span().start(), end: token.span().end() };
             let title = format!("more than {TOKENS_MAX} words and signs, or {DOTS_MAX} dots outside of strings");
-            return Some(Draft::new(at, title, "shorten the file: a scenario needs a few hundred"));
+            return Some(
+                Draft::new(at, title, "shorten the file: a scenario needs a few hundred").code(Code::TooLarge),
+            );
         }
     }
     None
@@ -115,12 +118,14 @@ fn over_budget(text: &str, source: usize) -> Option<Draft> {
 fn syntax_draft(text: &str, at: Place, message: &str) -> Draft {
     let found = text.get(at.start..at.end.min(text.len())).unwrap_or("").trim();
     if message == DUPLICATE_KEY {
-        return Draft::new(at, format!("`{}` stands here for the second time", short(found)), "remove or rename it");
+        return Draft::new(at, format!("`{}` stands here for the second time", short(found)), "remove or rename it")
+            .code(Code::Twice);
     }
     if message.starts_with("string values must be quoted") {
         return match found {
-            "" => Draft::new(at, "expected a value", "write the value here"),
-            _ => Draft::new(at, "a text needs quotes", format!("write \"{}\"", short(&found.replace('"', "")))),
+            "" => Draft::new(at, "expected a value", "write the value here").code(Code::Syntax),
+            _ => Draft::new(at, "a text needs quotes", format!("write \"{}\"", short(&found.replace('"', ""))))
+                .code(Code::Syntax),
         };
     }
     let (title, label) = match message.split_once(", expected ") {
@@ -128,7 +133,7 @@ fn syntax_draft(text: &str, at: Place, message: &str) -> Draft {
         Some((title, expected)) => (title, format!("expected {expected}")),
         None => (message, "not valid TOML".to_owned()),
     };
-    Draft::new(at, title, label)
+    Draft::new(at, title, label).code(Code::Syntax)
 }
 
 fn table(parsed: &DeTable<'_>, source: usize, depth: usize) -> Table {

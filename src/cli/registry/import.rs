@@ -129,8 +129,8 @@ fn summary(args: &ImportArgs, imported: &Imported, seconds: f64) -> String {
     let resumed =
         if *resumed > 0 { format!("{resumed} endorsements had been sorted before.\n") } else { String::new() };
     format!(
-        "Imported {users} users, {verified} of them verified, and {endorsements} endorsements to {} in {seconds:.1} s \
-         ({rate:.2} us a record); peak memory {:.0} MB.\n{resumed}Read back: number and checksum of every family agree.\n",
+        "Imported {users} users, {verified} of them verified, and {endorsements} endorsements to {}.\n\
+         It took {seconds:.1} s ({rate:.2} us a record); peak memory {:.0} MB.\n{resumed}Read back: number and checksum of every family agree.\n",
         args.db.display(),
         peak_memory() as f64 / 1e6
     )

@@ -14,6 +14,8 @@ mod routing;
 mod sharding;
 
 use super::build::{Job, Judging};
+use super::codes::Code;
+use super::keys::Told;
 use super::problem::{Draft, Place};
 use super::reader::{Reader, Section};
 use super::tree::Value;
@@ -132,7 +134,7 @@ pub(super) fn states_of<P: Protocol>(outcome: &Outcome<P>) -> Vec<(Nodes, &P::St
 }
 
 /// One value or a list of up to `most`, none of them twice; `default` if the key is not there.
-fn several<T: PartialEq + Clone>(
+fn several<T: PartialEq + Clone + Told>(
     reader: &mut Reader,
     own: &Section<'_>,
     key: &str,
@@ -141,12 +143,13 @@ fn several<T: PartialEq + Clone>(
     mut read: impl FnMut(&mut Reader, &Value) -> Option<T>,
 ) -> Option<Vec<T>> {
     let Some(entry) = own.get(key) else { return Some(default.to_vec()) };
+    reader.note_preset(&entry.value, default.told());
     let mut values = Vec::new();
     for item in reader.items(&entry.value, key, most) {
         let value = read(reader, item)?;
         if values.contains(&value) {
             let title = format!("{} stands in the list `{key}` for the second time", item.found());
-            reader.report(Draft::new(item.at, title, "remove it"));
+            reader.report(Draft::new(item.at, title, "remove it").code(Code::Twice));
             return None;
         }
         values.push(value);

@@ -5,7 +5,9 @@ use super::{Context, Item};
 use crate::contract::{SimSpan, SimTime};
 use crate::engine::Distribution;
 use crate::engine::faults::{Churn, NodeSet, Outage};
+use crate::scenario::codes::Code;
 use crate::scenario::distribution::distribution;
+use crate::scenario::keys::Preset;
 use crate::scenario::problem::Draft;
 use crate::scenario::quantity::span_text;
 use crate::scenario::reader::{Reader, SPAN_MAX, Section};
@@ -55,11 +57,12 @@ fn churn(context: &mut Context<'_>, item: &Item<'_>, whom: Option<Whom>) -> Opti
 
 /// The distribution `key`, which churn cannot do without.
 fn spans(context: &mut Context<'_>, item: &Item<'_>, key: &str) -> Option<Distribution> {
-    if !item.section.has(key) {
+    let Some(entry) = item.section.get(key) else {
         let label = format!("add {key} = {{ model = \"exponential\", mean = \"10min\" }}");
         context.reader.lacks(Some(item.at), format!("the churn has no `{key}`"), label);
         return None;
-    }
+    };
+    context.reader.note_preset(&entry.value, Preset::Required);
     distribution(context.reader, &mut context.traces, &item.section, key)
 }
 
@@ -84,7 +87,8 @@ fn crash(context: &mut Context<'_>, item: &Item<'_>) -> Option<Outage> {
     let until_over = context.span(item, "until_over");
     let graceful = graceful(context, item, false);
     if let (Some(entry), false) = (item.section.get("until_over"), item.section.has("until")) {
-        let draft = Draft::new(entry.key_at, "`until_over` has no meaning without `until`", "add until = \"120s\"");
+        let draft = Draft::new(entry.key_at, "`until_over` has no meaning without `until`", "add until = \"120s\"")
+            .code(Code::Meaningless);
         context.reader.report(draft);
         return None;
     }
@@ -112,7 +116,9 @@ fn crowd(context: &mut Context<'_>, item: &Item<'_>) -> Option<Vec<Outage>> {
     let graceful = graceful(context, item, true);
     if let (Some(entry), None) = (item.section.get("graceful"), stay.at) {
         let title = "`graceful` has no meaning for a crowd that stays";
-        context.reader.report(Draft::new(entry.key_at, title, "add stay = \"5min\", or remove it"));
+        context
+            .reader
+            .report(Draft::new(entry.key_at, title, "add stay = \"5min\", or remove it").code(Code::Meaningless));
         return None;
     }
     let ((at, written), over, stay) = (at?, over?, stay.value.map(|value| (value, stay.at))?);

@@ -6,6 +6,7 @@ use super::whom::meet;
 use super::{Context, Item};
 use crate::contract::{SimSpan, SimTime};
 use crate::engine::faults::{Between, NodeSet};
+use crate::scenario::keys::Preset;
 use crate::scenario::problem::{Draft, Place};
 use crate::scenario::reader::Section;
 
@@ -27,6 +28,7 @@ pub(super) fn losses(context: &mut Context<'_>, faults: &Section<'_>, usual: f64
             context.reader.lacks(Some(item.at), "the loss has no `loss`", "add loss = 0.2");
             continue;
         };
+        context.reader.note_preset(&entry.value, Preset::Required);
         let range = "a share of messages above 0, up to 1";
         let loss = context.reader.number(&entry.value, range, |loss| loss > 0.0 && loss <= 1.0);
         if let Some(loss) = loss.filter(|loss| *loss <= usual) {

@@ -4,10 +4,15 @@ use super::{Context, Item};
 use crate::contract::NodeType;
 use crate::engine::faults::NodeSet;
 use crate::scenario::LatencySpec;
+use crate::scenario::codes::Code;
+use crate::scenario::keys::Shape;
 use crate::scenario::problem::{Draft, Place, nearest};
 use crate::scenario::quantity::short;
 use crate::scenario::reader::Section;
 use crate::scenario::tree::Value;
+
+/// Node types, or regions, of one fault.
+const ITEMS_MAX: usize = 64;
 
 /// What is known about regions when faults are read.
 #[derive(Clone, Debug)]
@@ -92,6 +97,9 @@ impl Context<'_> {
 
     fn regions(&mut self, section: &Section<'_>, key: &str) -> Option<u64> {
         let Some(entry) = section.get(key) else { return Some(NodeSet::ALL.regions) };
+        // What may stand here does not depend on whether there are regions.
+        self.reader.note_shape(&entry.value, || Shape::Text { what: "a region".to_owned() });
+        self.reader.note_list(&entry.value, ITEMS_MAX);
         let world = self.world;
         let (names, shares) = match world {
             World::Unknown => return None,
@@ -125,8 +133,10 @@ impl Context<'_> {
         if index.is_none() {
             let title = format!("unknown region `{}`", short(written));
             self.reader.report(match nearest(written, names) {
-                Some(near) => Draft::new(value.at, title, format!("write \"{near}\"")),
-                None => Draft::new(value.at, title, "remove it").help(format!("the regions are {}", names.join(", "))),
+                Some(near) => Draft::new(value.at, title, format!("write \"{near}\"")).code(Code::UnknownWord),
+                None => Draft::new(value.at, title, "remove it")
+                    .code(Code::UnknownWord)
+                    .help(format!("the regions are {}", names.join(", "))),
             });
         }
         index
@@ -139,14 +149,13 @@ impl Context<'_> {
         what: &str,
         read: impl Fn(&mut Self, &Value) -> Option<(usize, String)>,
     ) -> Option<Vec<usize>> {
-        const ITEMS_MAX: usize = 64;
         let before = self.reader.drafts.len();
         let mut chosen = Vec::new();
         for item in self.reader.items(value, what, ITEMS_MAX) {
             let Some((index, name)) = read(self, item) else { continue };
             if chosen.contains(&index) {
                 let title = format!("{name} stands in the list for the second time");
-                self.reader.report(Draft::new(item.at, title, "remove it"));
+                self.reader.report(Draft::new(item.at, title, "remove it").code(Code::Twice));
             }
             chosen.push(index);
         }

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use super::point::QUANTILES;
 use super::{ENDORSEMENTS, Figure};
 use crate::claims::claim;
+use crate::cli::text::{WIDTH, paragraph};
 use crate::registry::CacheSizes;
 use crate::registry::disk::Engine;
 use crate::registry::model::{DiskModel, Fit, filter_bytes, levels, worst_error};
@@ -173,25 +174,25 @@ fn notes(figures: &[Figure]) -> String {
             .find(|found| found.figure == figure && found.part == "error of the model where measured")
             .map(|found| found.value * 100.0)
     };
-    let mut text = format!(
-        "\nRAM is resident memory of the process with 100K users and 500K endorsements cached. Lookup time is the mean with\n\
-         90 % hits in the cache of users; others are answered {}.\n",
+    let told = format!(
+        "RAM is resident memory of the process with 100K users and 500K endorsements cached. Lookup time is the mean with \
+         90 % hits in the cache of users; others are answered {}.",
         if miss(figures) == "miss" {
             "from the system's page cache (--drop-caches measures reads from disk)"
         } else {
             "from the page cache where measured, and from disk where projected"
         }
     );
+    let mut text = format!("\n{}", paragraph(&told));
     if let Some(disk) = error("disk") {
         let memory = error("memory").map_or_else(
-            || "memory is not\nprojected, because fewer than four sizes fill the caches".to_owned(),
-            |memory| format!("{memory:.1} %\nof memory"),
+            || "memory is not projected, because fewer than four sizes fill the caches".to_owned(),
+            |memory| format!("{memory:.1} % of memory"),
         );
-        let _ = writeln!(
-            text,
-            "Projected rows: bytes by family, memory and misses fitted to the measured rows (least squares; numbers of users\n\
+        text += &paragraph(&format!(
+            "Projected rows: bytes by family, memory and misses fitted to the measured rows (least squares; numbers of users \
              get longer by their known rule). Where measured, the fit is off by at most {disk:.1} % of disk; {memory}."
-        );
+        ));
     }
     text
 }
@@ -208,8 +209,7 @@ fn details(figures: &[Figure], sizes: &[u64]) -> String {
     });
     let header = ["Users", "variant", "figure", "part", "value", "unit", "claim"];
     let mut text = format!("\nFigures (all measured)\n\n{}", table_with(&header, &[1, 2, 3, 5, 6], TEXT_WIDTH, rows));
-    text +=
-        "\nService times for scenarios (the least, the median, 90 and 99 per cent, the most), at the largest size\n\n";
+    text += "\nService times for scenarios at the largest size (least, median, 90 and 99 per cent, most)\n\n";
     for (key, figure) in [
         ("read_time", "miss"),
         ("write_time", "register, buffered"),
@@ -218,7 +218,14 @@ fn details(figures: &[Figure], sizes: &[u64]) -> String {
     ] {
         let nanos = quantiles(figures, largest, figure);
         let spans: Vec<String> = nanos.iter().map(|nanos| format!("\"{nanos:.0}ns\"")).collect();
-        let _ = writeln!(text, "{key} = [{}]", spans.join(", "));
+        let line = format!("{key} = [{}]", spans.join(", "));
+        if line.chars().count() <= WIDTH {
+            let _ = writeln!(text, "{line}");
+        } else {
+            // A list may go over several lines; what is a remark has to stay one.
+            let remark = if key.starts_with('#') { "#" } else { "" };
+            let _ = writeln!(text, "{key} = [\n{remark}    {},\n{remark}]", spans.join(&format!(",\n{remark}    ")));
+        }
     }
     text
 }
@@ -284,7 +291,11 @@ mod tests {
         let disk = value(&projected, 8_000_000_000, "compact", "disk", "all").unwrap();
         assert!((4.8e12..5.8e12).contains(&disk), "600 bytes a user and longer numbers: {disk}");
         figures.extend(projected);
+        for part in ["least", "p50", "p90", "p99", "most"] {
+            figures.push(figure(1_000_000, "register, durable", part, 123_456_789_012.0));
+        }
         let table = tables(&figures, &sizes);
+        assert!(table.lines().all(|line| line.chars().count() <= WIDTH), "{table}");
         for part in ["8.00B", "5.6TB, 200MB, 0.003ms", "UR-24", "projected", "1.00M", "measured", "read_time = ["] {
             assert!(table.contains(part), "{part}:\n{table}");
         }
