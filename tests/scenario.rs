@@ -394,7 +394,7 @@ fn every_scenario_of_the_package_is_valid() {
     for (folder, prefix) in [("scenarios", ""), ("scenarios/small", "small-")] {
         for entry in std::fs::read_dir(package.join(folder)).unwrap() {
             let path = entry.unwrap().path();
-            if path.is_dir() {
+            if path.extension().is_none_or(|extension| extension != "toml") {
                 continue;
             }
             let scenario = load(&path, &[]).unwrap_or_else(|error| panic!("{error}"));

@@ -258,6 +258,7 @@ const ROWS: &[Row] = &[
     ("approach.registry.scatter", "", "Shards that a query asks at most."),
     ("approach.registry.read_time", "as measured on disk", "Time that a read takes: one, or five: the least, the median, 90 and 99 per cent, the most."),
     ("approach.registry.write_time", "as measured on disk", "Time that a write takes: one, or five: the least, the median, 90 and 99 per cent, the most."),
+    ("approach.registry.service_times", "", "CSV file of the times that a read and a write take, as `qnetsim registry bench` writes it; instead of `read_time` and `write_time`."),
     ("approach.registry.patience", "", "Time after which an operation without an answer is asked for again."),
     ("approach.registry.attempts", "", "How often an operation is asked for before it is given up."),
     ("approach.registry.heartbeat", "", "Time between two heartbeats of a shard's leader."),
