@@ -34,7 +34,7 @@ use source::{Place, Source, SourceError};
 use work::{Progress, Work};
 
 use super::access::DatabaseError;
-use super::fjall::{FjallError, FjallOptions};
+use super::disk::{DiskError, DiskOptions};
 use super::layout::Layout;
 use super::record::{ENDORSEMENTS_TO_VERIFY, Endorsement, User, UserKey};
 use super::store::Family;
@@ -53,7 +53,7 @@ pub struct ImportOptions {
     /// the engine takes, about 300 MB in all. Default: 1 GiB.
     pub memory: u64,
     /// How the store is created.
-    pub store: FjallOptions,
+    pub store: DiskOptions,
 }
 
 impl Default for ImportOptions {
@@ -62,7 +62,7 @@ impl Default for ImportOptions {
             layout: Layout::default(),
             enough: ENDORSEMENTS_TO_VERIFY,
             memory: 1 << 30,
-            store: FjallOptions::default(),
+            store: DiskOptions::default(),
         }
     }
 }
@@ -148,10 +148,10 @@ pub enum ImportError {
     },
     /// The registry cannot be written.
     #[error(transparent)]
-    Store(#[from] FjallError),
+    Store(#[from] DiskError),
     /// The registry cannot be founded or read.
     #[error(transparent)]
-    Database(#[from] DatabaseError<FjallError>),
+    Database(#[from] DatabaseError<DiskError>),
     /// What was read back is not what was written.
     #[error("the family {family} was written with {written:?} and is read with {read:?}: the disk or the engine fails")]
     Differs {

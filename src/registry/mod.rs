@@ -8,12 +8,6 @@ pub mod currencies;
 pub mod database;
 pub mod disk;
 mod draft;
-/// The store on disk by the names of its default engine, as the import calls it.
-mod fjall {
-    pub(super) use super::disk::{
-        DiskError as FjallError, DiskOptions as FjallOptions, DiskStore as FjallStore, open_registry,
-    };
-}
 pub mod import;
 pub mod layout;
 mod locks;

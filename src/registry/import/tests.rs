@@ -4,7 +4,7 @@ use std::fs;
 
 use super::super::consensus::UserRegistryConsensus;
 use super::super::database::{Cursor, Settings, UserDatabase};
-use super::super::fjall::FjallStore;
+use super::super::disk::DiskStore;
 use super::super::memory::MemoryStore;
 use super::super::population::Population;
 use super::super::store::Store;
@@ -28,8 +28,8 @@ fn content<S: Store>(database: &UserDatabase<S>) -> (Vec<User>, Vec<Endorsement>
     (users, endorsements)
 }
 
-fn open(path: &Path) -> UserDatabase<FjallStore> {
-    let store = FjallStore::open(path, &FjallOptions { create: false, ..FjallOptions::default() }).unwrap();
+fn open(path: &Path) -> UserDatabase<DiskStore> {
+    let store = DiskStore::open(path, &DiskOptions { create: false, ..DiskOptions::default() }).unwrap();
     UserDatabase::open(store, &Settings::default()).unwrap()
 }
 

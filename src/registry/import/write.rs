@@ -6,7 +6,7 @@ use std::thread;
 use rayon::iter::{IntoParallelIterator, ParallelIterator};
 
 use super::super::cache::CacheSizes;
-use super::super::fjall::{FjallError, FjallOptions, FjallStore, open_registry};
+use super::super::disk::{DiskError, DiskOptions, DiskStore, open_registry};
 use super::super::layout::{Layout, Stored, UserId};
 use super::super::meta::Counters;
 use super::super::record::{Endorsement, User, UserKey};
@@ -145,7 +145,7 @@ fn from_queue(queue: Receiver<Option<Vec<Entry>>>) -> impl Iterator<Item = Resul
 
 /// Writes `entries` to `family`, and counts them.
 fn ingest(
-    store: &FjallStore,
+    store: &DiskStore,
     family: Family,
     entries: impl Iterator<Item = Result<Entry, ImportError>>,
 ) -> Result<Tally, ImportError> {
@@ -168,7 +168,7 @@ pub(super) fn write<S: Source>(
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
 ) -> Result<Imported, WriteError> {
     let layout = options.layout;
-    let tuned = FjallOptions { create: true, layout: Some(layout), ..options.store.clone() };
+    let tuned = DiskOptions { create: true, layout: Some(layout), ..options.store.clone() };
     let database = open_registry(&work.database(), &tuned, CacheSizes { users: 0, endorsements: 0, memory: None })?;
     let store = database.store();
     let endorsements = Endorsements::new(sorter).map_err(|error| work.failed(error))?;
@@ -308,7 +308,7 @@ fn settle(ways: Vec<Way<'_>>, sent: Result<Counters, WriteError>) -> Result<Sett
 /// Writes the families that had to be sorted, two at a time.
 fn write_sorted(
     work: &Work,
-    store: &FjallStore,
+    store: &DiskStore,
     layout: Layout,
     sorters: Vec<(Family, Sorter)>,
 ) -> Result<Vec<(Family, Tally)>, ImportError> {
@@ -354,7 +354,7 @@ fn joined(
         while let Some(Ok((_, other))) = entries.next_if(|next| next.as_ref().is_ok_and(|(next, _)| *next == key)) {
             match layout.join(family, &value, &other) {
                 Ok(Some(both)) => value = both,
-                _ => return Some(Err(FjallError::Disorder(family.name()).into())),
+                _ => return Some(Err(DiskError::Disorder(family.name()).into())),
             }
         }
         Some(Ok((key, value)))
@@ -363,7 +363,7 @@ fn joined(
 
 /// Reads every family of `store` and compares it with what was written.
 fn check(
-    store: &FjallStore,
+    store: &DiskStore,
     tallies: &[(Family, Tally)],
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
 ) -> Result<(), ImportError> {
