@@ -165,8 +165,8 @@ fn check_file(file: &Path, args: &CheckArgs, allowance: &Allowance) -> Result<(S
     if baseline.is_none() && scenario.thresholds.is_empty() {
         let (path, file) = (path.display(), file.display());
         let message = format!(
-            "error: there is neither a baseline {path} nor a table [thresholds]: write the baseline with \
-             `qnetsim accept {file}`"
+            "error: there is neither a baseline {path} nor a table [thresholds]\n\
+             write the baseline with `qnetsim accept {file}`"
         );
         return Err(Refusal { exit_code: Failure::INPUT_OUTPUT, message, line: None });
     }
