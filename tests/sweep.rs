@@ -35,13 +35,13 @@ fn refused(bench: &Bench, args: &[&str], code: i32) -> String {
     said(&output)
 }
 
-/// Every file of the folder of a sweep, by name, with its contents.
+/// Every file of the folder of a sweep, by name, with its contents; without what a run that was killed left half-written.
 fn files(bench: &Bench, folder: &str) -> Vec<(String, String)> {
     let mut files = Vec::new();
     for name in bench.names(folder) {
         let path = format!("{folder}/{name}");
         match bench.path(&path).is_dir() {
-            true => files.extend(bench.names(&path).into_iter().map(|inner| {
+            true => files.extend(bench.names(&path).into_iter().filter(|inner| !inner.starts_with('.')).map(|inner| {
                 let inner = format!("{path}/{inner}");
                 (inner.replacen(folder, "", 1), bench.text(&inner))
             })),
@@ -150,6 +150,31 @@ fn shards_are_merged_to_what_one_run_gives_also_when_one_was_killed() {
     // Into one of the shards, and into the folder where all already is.
     done(&bench, &["merge", "a/six", "b/six", "-o", "a/six", "--quiet"]);
     assert!(files(&bench, "full/six") == files(&bench, "a/six"));
+}
+
+#[test]
+fn a_sweep_that_is_killed_goes_on_where_it_was() {
+    let bench = with_sweep();
+    let args = ["run", "six.toml", "--threads", "1", "--set", "sweep.repeat=20"];
+    done(&bench, &[&args[..], &["--quiet", "--out", "full"]].concat());
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_qnetsim"));
+    let mut child = command.current_dir(bench.path(".")).args(args).args(["--quiet", "--out", "cut"]).spawn().unwrap();
+    let finished = || match bench.exists("cut/six/runs") {
+        true => bench.names("cut/six/runs").iter().filter(|name| name.ends_with(".json")).count(),
+        false => 0,
+    };
+    while finished() < 3 {
+        assert!(child.try_wait().unwrap().is_none(), "it ends before it has done anything");
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let there = finished();
+    assert!((3..120).contains(&there) && !bench.exists("cut/six/sweep.csv"), "{there}");
+    let text = done(&bench, &[&args[..], &["--out", "cut"]].concat());
+    let expected = format!("120 runs: {there} were there already, {} done now", 120 - there);
+    assert!(text.contains(&expected), "{expected}\n{text}");
+    assert!(files(&bench, "full/six") == files(&bench, "cut/six"));
 }
 
 #[test]

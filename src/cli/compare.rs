@@ -69,7 +69,7 @@ enum CompareFormat {
     Json,
 }
 
-fn bad(message: String) -> Failure {
+fn bad(message: &str) -> Failure {
     Failure { code: Failure::BAD_SCENARIO, message: format!("error: {message}") }
 }
 
@@ -82,7 +82,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), Failure> {
         (is_folder, _) => {
             let (folder, file) = if is_folder { (a, b) } else { (b, a) };
             let (folder, file) = (folder.display(), file.display());
-            return Err(bad(format!(
+            return Err(bad(&format!(
                 "{folder} is a folder of results and {file} is not: run it first\n  qnetsim run {file} --out DIR"
             )));
         }
@@ -90,7 +90,7 @@ pub(super) fn compare(args: &CompareArgs) -> Result<(), Failure> {
     let names = [a, b].map(|path| path.display().to_string());
     let Some(comparison) = compare_results(names, &results[0], &results[1]) else {
         let points = results.each_ref().map(first_point);
-        return Err(bad(format!(
+        return Err(bad(&format!(
             "the results have no figure in common that could be compared: points, axes or seeds differ\n  \
              A has {}, B has {}",
             points[0], points[1]
@@ -126,7 +126,7 @@ fn of_folder(folder: &Path) -> Result<Results, Failure> {
         return read_sweep(&bytes).map_err(|error| unusable(&sheet, &error));
     }
     if folder.join(MANIFEST_FILE).exists() {
-        return Err(bad(format!(
+        return Err(bad(&format!(
             "the sweep in {} is not finished: run it again to its end, or merge its shards",
             folder.display()
         )));
@@ -134,7 +134,7 @@ fn of_folder(folder: &Path) -> Result<Results, Failure> {
     let sheet = folder.join(METRICS_FILE);
     match bytes_of(&sheet, SHEET_BYTES_MAX) {
         Ok(bytes) => read_metrics(&bytes).map_err(|error| unusable(&sheet, &error)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(bad(format!(
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(bad(&format!(
             "there is no {METRICS_FILE} in {}: it holds no results, or those of an older version\n  run it again: {}",
             folder.display(),
             command_of(folder).unwrap_or_else(|| "qnetsim run FILE".to_owned())
@@ -169,7 +169,7 @@ fn of_scenarios(args: &CompareArgs) -> Result<[Results; 2], Failure> {
     let (a, b) = (load(&args.a, threads)?, load(&args.b, threads)?);
     let first = a.seed;
     let last = first.checked_add(u64::from(args.repeat) - 1).filter(|seed| *seed <= i64::MAX as u64);
-    let last = last.ok_or_else(|| bad("the seeds end at 2^63 - 1: write a smaller `seed`".to_owned()))?;
+    let last = last.ok_or_else(|| bad("the seeds end at 2^63 - 1: write a smaller `seed`"))?;
     let run = |scenario: &Scenario| {
         let mut results = Results::default();
         for seed in first..=last {
@@ -188,7 +188,7 @@ fn load(file: &Path, threads: usize) -> Result<Scenario, Failure> {
     })?;
     if scenario.is_swept {
         let file = file.display();
-        return Err(bad(format!("{file} has a sweep: run both, and compare the folders\n  qnetsim run {file}")));
+        return Err(bad(&format!("{file} has a sweep: run both, and compare the folders\n  qnetsim run {file}")));
     }
     check_memory(file, &[], &scenario, threads)?;
     Ok(scenario)

@@ -1,5 +1,7 @@
 //! What a sweep makes of a scenario, and what it may not say.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::scenario::{parse, parse_sweep};
 
@@ -206,4 +208,33 @@ fn sweeps_have_bounds() {
     let seeds = "[sweep]\nrepeat = 2\n";
     let error = parse_sweep("s.toml", &format!("{HEAD}{seeds}"), &["seed=9223372036854775807".to_owned()]);
     assert!(error.unwrap_err().to_string().contains("the seeds end at 2^63 - 1"));
+}
+
+/// Pieces that sweeps are made of, so that random changes come close to valid ones.
+const PIECES: [&str; 16] =
+    ["[", "]", "{", "}", "=", "\"", "'", ",", "\n", " && ", "(", "9", "nodes", "sweep.", "steps = 3", "\u{1b}"];
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn any_text_is_a_sweep_or_refused(at in 0..500usize, cut in 0..6usize, piece in prop::sample::select(&PIECES[..])) {
+        let mut text = format!(
+            "{HEAD}[sweep]\nrepeat = 2\nconstraints = [\"nodes < 9 || network.loss == 0\"]\n[sweep.axes]\n\
+             network.loss = [0, 0.5]\nnodes = {{ from = 5, to = 9, steps = 3 }}\n[[sweep.zip]]\nwarmup = [\"1s\"]\n\
+             [[sweep.variants]]\nname = \"a\"\nset = {{ measure = \"5s\" }}\n"
+        );
+        let at = at.min(text.len());
+        let end = (at + cut).min(text.len());
+        text.replace_range(at..end, piece);
+        match parse_sweep("s.toml", &text, &[]) {
+            Ok(Some(sweep)) => {
+                for index in 0..sweep.combinations.len() {
+                    let scenario = sweep.scenario(index, sweep.seeds[0]).unwrap_or_else(|error| panic!("{error}"));
+                    prop_assert_eq!(&scenario.hash, &sweep.combinations[index].hash);
+                }
+            }
+            Ok(None) => {}
+            Err(error) => prop_assert!(error.to_string().contains("s.toml"), "{}", error),
+        }
+    }
 }
