@@ -11,5 +11,6 @@ pub mod metrics;
 pub mod protocols;
 pub mod registry;
 pub mod report;
+pub mod results;
 pub mod scenario;
 pub mod topologies;

@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("claims", &["contract", "metrics"]),
     ("check", &["contract", "metrics"]),
     ("report", &["contract", "metrics", "claims"]),
+    ("results", &["contract", "metrics", "report", "scenario"]),
     (
         "cli",
         &[
@@ -31,6 +32,7 @@ const ROOMS: &[(&str, &[&str])] = &[
             "claims",
             "check",
             "report",
+            "results",
         ],
     ),
 ];

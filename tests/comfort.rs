@@ -177,7 +177,8 @@ fn every_topic_has_a_scenario_that_keeps_to_the_schema_and_runs() {
         }
         let output = bench.command(&args);
         assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{topic}");
-        assert!(bench.exists(&format!("results/{topic}/summary.json")));
+        let result = if topic == "sweep" { "sweep.csv" } else { "summary.json" };
+        assert!(bench.exists(&format!("results/{topic}/{result}")));
     }
 }
 
@@ -217,9 +218,20 @@ fn completions_are_there_for_every_shell_and_name_the_commands() {
 fn the_manual_page_tells_of_every_command() {
     let page = printed(&Bench::new(), &["man"]);
     assert!(page.contains(".TH qnetsim 1"), "{page}");
-    for command in
-        ["RUN", "CHECK", "ACCEPT", "REGISTRY", "REGISTRY IMPORT", "NEW", "EXPLAIN", "SCHEMA", "COMPLETIONS", "MAN"]
-    {
+    for command in [
+        "RUN",
+        "MERGE",
+        "COMPARE",
+        "CHECK",
+        "ACCEPT",
+        "REGISTRY",
+        "REGISTRY IMPORT",
+        "NEW",
+        "EXPLAIN",
+        "SCHEMA",
+        "COMPLETIONS",
+        "MAN",
+    ] {
         assert!(page.contains(&format!(".SH \"QNETSIM {command}\"")), "{command}");
     }
     assert!(page.contains("\\-\\-threads") && page.contains("Exit codes"));
@@ -273,7 +285,9 @@ fn what_commands_print_fits_a_hundred_columns_and_narrow_terminals() {
         }
     };
     bench.write("bad.toml", &format!("{}speed = \"{}\"\n", bench::SMALL, "x".repeat(500)));
-    let commands: [&[&str]; 12] = [
+    let commands: [&[&str]; 14] = [
+        &["merge", "--help"],
+        &["compare", "--help"],
         &["run", "small.toml"],
         &["run", "bad.toml"],
         &["accept", "small.toml", "--yes"],

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::metrics::{Estimate, student_t};
+
 /// Fewest sizes for a fit to mean anything.
 pub const SIZES_MIN: usize = 5;
 
@@ -118,39 +120,7 @@ fn best_law(logs: &[(f64, f64)]) -> Law {
 
 /// Mean of some values with half the width of its 95 % confidence interval; `None` for the width of a single value.
 pub fn mean_with_interval(values: &[f64]) -> Option<(f64, Option<f64>)> {
-    let count = values.len() as f64;
-    let mean = (!values.is_empty()).then(|| values.iter().sum::<f64>() / count)?;
-    if values.len() < 2 {
-        return Some((mean, None));
-    }
-    let squares: f64 = values.iter().map(|value| (value - mean) * (value - mean)).sum();
-    let error = libm::sqrt(squares / (count - 1.0) / count);
-    Some((mean, Some(student_t(values.len() - 1) * error)))
-}
-
-/// The two-sided 95 % point of Student's t with `degrees` of freedom, at least one; NIST/SEMATECH e-Handbook of Statistical
-/// Methods, table 1.3.6.7.2. Between the tabulated degrees the larger value of the lower one is taken.
-fn student_t(degrees: usize) -> f64 {
-    const TABLE: [(usize, f64); 16] = [
-        (1, 12.706),
-        (2, 4.303),
-        (3, 3.182),
-        (4, 2.776),
-        (5, 2.571),
-        (6, 2.447),
-        (7, 2.365),
-        (8, 2.306),
-        (9, 2.262),
-        (10, 2.228),
-        (12, 2.179),
-        (15, 2.131),
-        (20, 2.086),
-        (30, 2.042),
-        (60, 2.0),
-        (100, 1.984),
-    ];
-    let at = TABLE.partition_point(|(tabulated, _)| *tabulated <= degrees).max(1);
-    TABLE[at - 1].1
+    Estimate::of(values).map(|estimate| (estimate.mean, estimate.half_width))
 }
 
 #[cfg(test)]

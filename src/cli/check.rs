@@ -159,7 +159,7 @@ fn verdict(all: &[Checked]) -> Result<(), Failure> {
 }
 
 fn check_file(file: &Path, args: &CheckArgs, allowance: &Allowance) -> Result<(Scenario, Outcome), Refusal> {
-    let scenario = scenario::load(file, &[]).map_err(|error| Refusal::of_scenario(&error))?;
+    let scenario = load(file)?;
     let path = baseline_path(&args.what, file, &scenario);
     let baseline = read_baseline(&path)?;
     if baseline.is_none() && scenario.thresholds.is_empty() {
@@ -189,6 +189,17 @@ fn check_file(file: &Path, args: &CheckArgs, allowance: &Allowance) -> Result<(S
     Ok((scenario, outcome))
 }
 
+/// The scenario in `file`, which may have no sweep.
+fn load(file: &Path) -> Result<Scenario, Refusal> {
+    let scenario = scenario::load(file, &[]).map_err(|error| Refusal::of_scenario(&error))?;
+    if !scenario.is_swept {
+        return Ok(scenario);
+    }
+    let file = file.display();
+    let message = format!("error: {file} has a sweep, and baselines are of single scenarios: qnetsim run {file}");
+    Err(Refusal { exit_code: Failure::BAD_SCENARIO, message, line: None })
+}
+
 fn run(file: &Path, scenario: &Scenario, what: &Baselines) -> Result<Vec<PointResult>, Failure> {
     let threads = threads(what.threads);
     check_memory(file, &[], scenario, threads)?;
@@ -215,7 +226,7 @@ pub(super) fn accept(args: &AcceptArgs) -> Result<(), Failure> {
     }
     for file in &scenario_files(&args.what.paths)? {
         let refused = |refusal: Refusal| Failure { code: refusal.exit_code, message: refusal.message };
-        let scenario = scenario::load(file, &[]).map_err(|error| refused(Refusal::of_scenario(&error)))?;
+        let scenario = load(file).map_err(refused)?;
         let path = baseline_path(&args.what, file, &scenario);
         let points = run(file, &scenario, &args.what)?;
         let now = Fingerprint::of(&scenario.hash, scenario.seed, &points, &scenario.tolerances);

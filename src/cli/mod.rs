@@ -2,11 +2,14 @@
 
 mod check;
 mod claims;
+mod compare;
 mod explain;
+mod merge;
 mod new;
 mod progress;
 mod registry;
 mod run;
+mod sweep;
 mod text;
 
 use std::io::{self, Write};
@@ -54,11 +57,34 @@ enum Command {
     /// Simulate scenarios and write their results.
     ///
     /// Tables go to standard output, progress to standard error, files to DIR/NAME/ (the scenario's name): messages.csv,
-    /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, tables.txt and summary.json,
-    /// links.csv if there are regions, and network-load.svg if there are two sizes or more. Files are written whole or
-    /// not at all.
+    /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, metrics.csv, tables.txt and
+    /// summary.json, links.csv if there are regions, and network-load.svg if there are two sizes or more. Files are written
+    /// whole or not at all.
+    ///
+    /// A scenario with a table `sweep` is run once for every combination of the values of its axes, with every seed. Runs of
+    /// which as many as there are threads fit into 90 % of the available memory, by the plan, run side by side on a thread
+    /// each; larger ones run alone, on all threads. DIR/NAME/ gets sweep.json, a file in runs/ for every finished run, and
+    /// when all are there sweep.csv, sweep-means.csv (95 % confidence intervals over seeds) and tables.txt. What is finished
+    /// is not run again, so a sweep that was interrupted goes on.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Combine the shards of a sweep.
+    ///
+    /// Every DIR is the folder of a sweep's results, as `run --shard` wrote it. What is combined has the bytes that one run
+    /// of the whole sweep gives. Runs that no shard has are named, and nothing is written then.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", merge::MERGE_EXAMPLES))]
+    Merge(merge::MergeArgs),
+    /// Compare two results, or two scenarios: what moved, and by how much.
+    ///
+    /// A and B are folders of results, of runs or of sweeps; or scenario files, which are then run with the same seeds. Points
+    /// are paired by the values of axes, approach and nodes, runs by seed. What moved stands there with both means, the
+    /// absolute and the relative difference, and, from two seeds on, the 95 % confidence interval of the mean of the paired
+    /// differences; `beyond` says whether that leaves out zero. Sorted by effect: what is beyond its interval first, then by
+    /// the relative difference. What did not move is only counted; what one side alone has is listed.
+    ///
+    /// The exit code is 0 whatever moved, 2 where nothing can be compared, 4 where results cannot be read.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", compare::COMPARE_EXAMPLES))]
+    Compare(compare::CompareArgs),
     /// Run scenarios and compare them with what was accepted before.
     ///
     /// The baseline of a scenario holds its message counts and bytes in total and over time, the digest of all that was
@@ -119,7 +145,9 @@ const RUN_EXAMPLES: &str = "Examples:
   qnetsim run scenarios/quickstart.toml
   qnetsim run scenarios/network-load.toml --set nodes=100K --set approaches=hierarchical
   qnetsim run scenarios/tiers-1m.toml --seed 7 --threads 1 --out /tmp/results
-  qnetsim run scenarios/quickstart.toml --format json | jq .deterministic.points[0]";
+  qnetsim run scenarios/quickstart.toml --format json | jq .deterministic.points[0]
+  qnetsim run scenarios/sweep.toml --list
+  qnetsim run scenarios/sweep.toml --shard 1/4 --out /tmp/shard-1";
 
 /// Arguments of `qnetsim run`.
 #[derive(Debug, clap::Args)]
@@ -143,6 +171,14 @@ struct RunArgs {
     /// Set a key of the scenario, e.g. nodes=10K, network.loss=0.01, 'approaches=["ping"]'. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,
+
+    /// List the points with their seeds and the memory that they will take, and run nothing.
+    #[arg(long)]
+    list: bool,
+
+    /// Of a sweep, make only the runs number I, I + N, I + 2N, and so on; `qnetsim merge` combines the shards.
+    #[arg(long, value_name = "I/N")]
+    shard: Option<sweep::Shard>,
 
     /// Show neither progress nor tables.
     #[arg(long, short)]
@@ -203,6 +239,8 @@ pub fn main() -> ExitCode {
     exit_when_interrupted();
     let result = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => run::run(args),
+        Command::Merge(args) => merge::merge(args),
+        Command::Compare(args) => compare::compare(args),
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
         Command::Claims(args) => claims::answer(args),

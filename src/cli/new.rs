@@ -97,6 +97,11 @@ const TOPICS: &[Topic] = &[
         text: include_str!("new/registry.toml"),
     },
     Topic {
+        name: "sweep",
+        about: "many scenarios in one file: axes, variants, constraints, seeds",
+        text: include_str!("new/sweep.toml"),
+    },
+    Topic {
         name: "recommended",
         about: "all mechanisms together in one network",
         text: include_str!("new/recommended.toml"),

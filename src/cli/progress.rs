@@ -57,6 +57,39 @@ impl ProgressLine {
     }
 }
 
+/// A line that counts the runs of a sweep that are done. Shown only on a terminal.
+pub(super) struct RunsLine(ProgressBar);
+
+impl RunsLine {
+    /// A line for `count` runs of what `title` names; draws nothing if `quiet`.
+    pub(super) fn start(title: &str, count: usize, quiet: bool) -> Self {
+        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
+        let bar = ProgressBar::with_draw_target(Some(count as u64), target);
+        let template = match width() < WIDTH {
+            true => "{prefix} {pos} of {len} runs",
+            false => "{prefix} [{bar:20}] {pos} of {len} runs, {elapsed}, {eta} left",
+        };
+        let style = ProgressStyle::with_template(template);
+        bar.set_style(style.expect("the template is well-formed").progress_chars("=> "));
+        bar.set_prefix(title.to_owned());
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(REDRAW * 5);
+        }
+        RunsLine(bar)
+    }
+
+    /// One more is done.
+    pub(super) fn done(&self) {
+        self.0.inc(1);
+    }
+}
+
+impl Drop for RunsLine {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 impl Drop for ProgressLine {
     fn drop(&mut self) {
         self.done.store(true, Ordering::Relaxed);

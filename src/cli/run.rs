@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use super::progress::ProgressLine;
 use super::text::{shown, width};
-use super::{Failure, Format, RunArgs, print};
+use super::{Failure, Format, RunArgs, print, sweep};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
@@ -25,21 +25,45 @@ use crate::scenario::{self, Point, Scenario, Table, plan};
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let (overrides, threads) = (overrides(args), threads(args.threads));
     let scenarios = load_all(args, &overrides)?;
+    let mut jobs = Vec::with_capacity(scenarios.len());
     for (file, scenario) in args.files.iter().zip(&scenarios) {
-        check_memory(file, &overrides, scenario, threads)?;
+        let command = command(file, &overrides);
+        let prepared = match scenario.is_swept {
+            true => Some(sweep::prepare(file, &overrides, scenario, threads, &command)?),
+            false => None,
+        };
+        if args.shard.is_some() && prepared.is_none() {
+            let message =
+                format!("error: {} has no sweep, so it has no shards: run it without --shard", file.display());
+            return Err(Failure { code: Failure::BAD_SCENARIO, message });
+        }
+        match &prepared {
+            _ if args.list => {}
+            Some(prepared) => prepared.check_memory()?,
+            None => check_memory(file, &overrides, scenario, threads)?,
+        }
+        jobs.push((scenario, command, prepared));
+    }
+    if args.list {
+        return jobs.iter().try_for_each(|(scenario, _, prepared)| {
+            sweep::list(scenario, prepared.as_ref(), threads, args.shard, args.format)
+        });
     }
     for scenario in &scenarios {
         check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     }
-    for (file, scenario) in args.files.iter().zip(&scenarios) {
+    for (scenario, command, prepared) in &jobs {
+        if let Some(prepared) = prepared {
+            sweep::run(prepared, args)?;
+            continue;
+        }
         let points = simulate(scenario, threads, args.quiet)?;
-        let command = command(file, &overrides);
         let report = RunReport {
             scenario: &scenario.name,
             description: &scenario.description,
             scenario_hash: &scenario.hash,
             seed: scenario.seed,
-            command: &command,
+            command,
             points: &points,
         };
         let tables = tables(scenario, &report);

@@ -1,5 +1,6 @@
 //! Metrics of a point by name, such as `messages.sent` or `detection.p99`: what baselines and thresholds speak of.
 
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
 use hdrhistogram::Histogram;
@@ -32,6 +33,18 @@ impl Unit {
             Unit::Bytes => " B",
             Unit::Seconds => " s",
             Unit::BitsPerSecond => " bps",
+        }
+    }
+
+    /// What it is called in a column of units, as figures of mechanisms name theirs: `s`, `share`, `1` of counts and
+    /// plain numbers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Unit::Count | Unit::Plain => "1",
+            Unit::Bytes => "B",
+            Unit::Seconds => "s",
+            Unit::BitsPerSecond => "bps",
+            Unit::Share => "share",
         }
     }
 }
@@ -210,10 +223,36 @@ pub fn metric_value(point: &PointResult, name: &str) -> Option<Option<f64>> {
     }
 }
 
+/// A metric or a figure of a mechanism, as it was measured at a point.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Measurement {
+    /// Its name, as thresholds have it.
+    pub name: String,
+    /// Its unit: `s`, `B`, `bps`, `1` of counts, or the figure's own.
+    pub unit: &'static str,
+    /// The value; finite.
+    pub value: f64,
+}
+
+/// All that was measured at `point`, each name once: metrics in the order of [`Metric::all`], then figures. What there
+/// was nothing to measure of is not among them.
+pub fn measurements(point: &PointResult) -> Vec<Measurement> {
+    let of_metric = |metric: &Metric| {
+        let (name, unit) = (metric.name.clone(), metric.unit.name());
+        metric.of(point).map(|value| Measurement { name, unit, value })
+    };
+    let units = point.figures.iter().flat_map(|figures| figures.rows.iter().map(|row| row.unit));
+    let of_figure = |((name, value), unit): ((String, Option<f64>), &'static str)| {
+        value.map(|value| Measurement { name, unit, value })
+    };
+    let figures = named_figures(point).zip(units).filter_map(of_figure);
+    let mut seen = BTreeSet::new();
+    let all = Metric::all().iter().filter_map(of_metric).chain(figures);
+    all.filter(|one| one.value.is_finite() && seen.insert(one.name.clone())).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
 
     #[test]

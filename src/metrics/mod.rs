@@ -2,6 +2,7 @@
 
 mod bound;
 mod detection;
+mod estimate;
 mod figure;
 mod links;
 mod lives;
@@ -14,11 +15,12 @@ mod traffic;
 
 pub use bound::{Comparison, Threshold, Tolerance};
 pub use detection::{Detection, FailureGroup, FailureKind, Stage, StageFigures, Times, Truth, WrongVerdicts};
+pub use estimate::{Estimate, student_t};
 pub use figure::{Curve, Figure, Figures};
 pub use links::{LinkDelays, Links};
 pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
 pub use memory::{available_memory, peak_memory, reset_peak_memory, resident_memory, total_memory};
-pub use metric::{Metric, Unit, may_be_figure, metric_value, named_figures};
+pub use metric::{Measurement, Metric, Unit, may_be_figure, measurements, metric_value, named_figures};
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, TimelineBucket};
 pub use spread::{Bandwidth, Spread};

@@ -13,6 +13,7 @@ mod latency;
 mod links;
 mod load;
 mod messages;
+mod metrics;
 mod notes;
 mod number;
 mod population;
@@ -35,7 +36,8 @@ pub use latency::latency_csv;
 pub use links::links_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
-pub(crate) use number::{count, metric, plain};
+pub use metrics::{METRICS_COLUMNS, metrics_csv};
+pub(crate) use number::{Number, count, metric, plain};
 pub use population::{population_csv, population_table};
 pub use summary::{
     Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, SUMMARY_FORMAT, StageTotals,
@@ -74,6 +76,7 @@ pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("detection.csv", detection_csv(report)),
         ("population.csv", population_csv(report)),
         ("drops.csv", drops_csv(report)),
+        ("metrics.csv", metrics_csv(report)),
         ("summary.json", summary_json(report)),
     ];
     files.extend(links_csv(report).map(|csv| ("links.csv", csv)));
@@ -106,7 +109,9 @@ mod tests {
                 rows += sheet.records().map(Result::unwrap).count();
             }
         }
-        assert_eq!((files.len(), rows), (9, 12 + 4 + 12));
-        assert_eq!(result_files(&sample::report(&points[..1])).len(), 8, "one size is no chart");
+        let metrics: usize = points.iter().map(|point| crate::metrics::measurements(point).len()).sum();
+        assert_eq!((files.len(), rows), (10, 12 + 4 + 12 + metrics));
+        assert!(metrics > 20, "{metrics}");
+        assert_eq!(result_files(&sample::report(&points[..1])).len(), 9, "one size is no chart");
     }
 }

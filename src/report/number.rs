@@ -15,7 +15,7 @@ const FILE_DIGITS: usize = 12;
 ///
 /// Formatting is done by the standard library without the system's, so the bytes are the same everywhere.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Number(pub(super) f64);
+pub(crate) struct Number(pub(crate) f64);
 
 impl fmt::Display for Number {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -43,6 +43,8 @@ pub enum Code {
     Metric,
     /// An override.
     Override,
+    /// A sweep.
+    Sweep,
 }
 
 /// A code, what it is about in a few words, and what to do about it.
@@ -61,7 +63,7 @@ const fn row(code: &'static str, title: &'static str, text: &'static str) -> Exp
 }
 
 /// Those of scenarios in the order of [`Code`].
-const OF_SCENARIOS: [(Code, Explanation); 20] = [
+const OF_SCENARIOS: [(Code, Explanation); 21] = [
     (
         Code::Unreadable,
         row(
@@ -220,6 +222,14 @@ const OF_SCENARIOS: [(Code, Explanation); 20] = [
             "Q0160",
             "an override that cannot be read",
             "`--set` takes KEY=VALUE, with dots between tables: --set nodes=10K --set network.loss=0.01.",
+        ),
+    ),
+    (
+        Code::Sweep,
+        row(
+            "Q0170",
+            "a sweep that cannot be made",
+            "[sweep] varies keys of the scenario: lists or ranges under [sweep.axes], lists of one length under [[sweep.zip]], named sets under [[sweep.variants]]. Constraints compare keys with values, such as \"network.loss < 0.1 || nodes <= 10K\". What names or describes the results is not varied, nor is the seed: `repeat` is for that.",
         ),
     ),
 ];

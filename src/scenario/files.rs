@@ -15,7 +15,7 @@ use super::tree::Value;
 const NAME_BYTES_MAX: usize = 255;
 
 /// Where files are looked for, and the texts of those that were read, so that problems can point into them.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Files {
     folder: PathBuf,
     /// The scenario itself.
@@ -26,7 +26,7 @@ pub(super) struct Files {
 }
 
 /// A file that was read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct ReadFile {
     name: String,
     text: Arc<str>,

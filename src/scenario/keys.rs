@@ -135,6 +135,7 @@ impl Shape {
             }
             Shape::Table(keys) => format!("a table of {}", keys.join(", ")),
             Shape::Entries => "a table whose keys depend on the scenario".to_owned(),
+            Shape::Tables { max } => format!("a list of up to {max} tables whose keys depend on the scenario"),
         }
     }
 }
@@ -309,6 +310,7 @@ impl Probe<'_> {
                 Kind::Table(self.table(path, &keys, model.filter(|_| false)))
             }
             Some(Shape::Entries) => Kind::Table(Table::new()),
+            Some(Shape::Tables { .. }) => Kind::List(Vec::new()),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Scenarios: a TOML file, taken as hostile input, becomes a [`Scenario`] that can be run, or all that is wrong with it.
 //!
 //! The way of a file: a spanned tree (`tree`) is merged with those that it extends (`extends`) and takes the overrides in
-//! (`overrides`), a `reader` takes typed values out
-//! of it table by table (`network`, `tiers`, `topology`, `options`, `approaches`, `thresholds`) and out of the `files` that it names, `points` combines
-//! them, and whatever is wrong on the way becomes a `problem` with its place, without stopping.
+//! (`overrides`), which makes a `document`; a `reader` takes typed values out of it table by table (`network`, `tiers`,
+//! `topology`, `options`, `approaches`, `thresholds`) and out of the `files` that it names, `points` combines them, and
+//! whatever is wrong on the way becomes a `problem` with its place, without stopping. A `sweep` changes the tree for each of
+//! its combinations and has it read again.
 
 mod approaches;
 pub mod build;
@@ -12,6 +13,7 @@ mod capacity;
 pub mod codes;
 mod detection;
 mod distribution;
+mod document;
 mod extends;
 mod faults;
 mod files;
@@ -27,14 +29,13 @@ mod quantity;
 mod reader;
 mod regions;
 pub mod schema;
+mod sweep;
 mod thresholds;
 mod tiers;
 mod topology;
 mod traces;
 mod tree;
 
-use std::fs::File;
-use std::io::Read;
 use std::path::Path;
 
 use crate::contract::{Population, SimSpan};
@@ -52,12 +53,13 @@ pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
 pub use quantity::{count, size};
+pub use sweep::{Axis, COMBINATIONS_MAX, Combination, RUNS_MAX, Sweep};
 pub use thresholds::share;
 
 use codes::Code;
-use files::Files;
+use document::{Document, Read, text_of};
 use keys::{Preset, Shape};
-use problem::{Draft, Place, Source};
+use problem::Draft;
 use quantity::short;
 use reader::{Reader, Section};
 
@@ -84,6 +86,7 @@ const ROOT_KEYS: &[&str] = &[
     "thresholds",
     "tolerance",
     "extends",
+    "sweep",
 ];
 
 /// What is to be simulated. Valid by construction: [`load`] and [`parse`] are the only ways to get one from a file.
@@ -117,6 +120,8 @@ pub struct Scenario {
     pub tolerances: Vec<Tolerance>,
     /// The line of the file, from 1, that says which approaches run; `None` if it is not there that this is written.
     pub approaches_line: Option<usize>,
+    /// Whether the file has a table `sweep`, of which this is the scenario without it: [`load_sweep`] gives the rest.
+    pub is_swept: bool,
     /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed,
     /// tables, thresholds and tolerances are not in it.
     pub hash: String,
@@ -338,28 +343,22 @@ impl LatencySpec {
     }
 }
 
-/// Reads the scenario in the file `path`, with `overrides` (`key=value`) put over it.
+/// Reads the scenario in the file `path`, with `overrides` (`key=value`) put over it. Of a file with a sweep it is the
+/// scenario without it.
 ///
 /// # Errors
 /// If the file cannot be read, is larger than [`FILE_BYTES_MAX`] or not UTF-8, or with everything that is wrong in it.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError> {
-    let name = path.display().to_string();
-    let failed = |source| ScenarioError::Io { path: path.to_owned(), source };
-    let file = File::open(path).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(FILE_BYTES_MAX as u64 + 1).read_to_end(&mut bytes).map_err(failed)?;
-    if bytes.len() > FILE_BYTES_MAX {
-        return Err(ScenarioError::TooLarge { name, limit: FILE_BYTES_MAX });
-    }
-    match str::from_utf8(&bytes) {
-        Ok(text) => parse(&name, text, overrides),
-        Err(error) => {
-            let valid = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
-            let last = valid.rsplit('\n').next().unwrap_or("");
-            let line = 1 + valid.matches('\n').count();
-            Err(ScenarioError::NotUtf8 { name, line, column: 1 + last.chars().count() })
-        }
-    }
+    parse(&path.display().to_string(), &text_of(path)?, overrides)
+}
+
+/// Reads the sweep of the scenario in the file `path`, with `overrides` put over it; `None` if it has none. A key that an
+/// override sets is not varied: it has that value in every combination.
+///
+/// # Errors
+/// As [`load`], and with everything that is wrong in the combinations.
+pub fn load_sweep(path: &Path, overrides: &[String]) -> Result<Option<Sweep>, ScenarioError> {
+    parse_sweep(&path.display().to_string(), &text_of(path)?, overrides)
 }
 
 /// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it. Other files that the
@@ -368,38 +367,27 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError
 /// # Errors
 /// If the text is larger than [`FILE_BYTES_MAX`], or with everything that is wrong in it.
 pub fn parse(file_name: &str, text: &str, overrides: &[String]) -> Result<Scenario, ScenarioError> {
-    if text.len() > FILE_BYTES_MAX {
-        return Err(ScenarioError::TooLarge { name: file_name.to_owned(), limit: FILE_BYTES_MAX });
-    }
-    let mut files = Files::beside(file_name, 1 + overrides.len());
-    let mut raw = extends::document(text, &mut files);
-    let mut drafts = raw.drafts;
-    overrides::apply(&mut raw.root, overrides, &mut drafts);
-    extends::refuse_override(&raw.root, &mut drafts);
-    let mut reader = Reader::new(text, files, raw.damaged);
-    let scenario = read(&mut reader, &raw.root);
-    // What the parser made of a broken line is a guess, and what follows from a guess helps nobody.
-    drafts.extend(reader.drafts.into_iter().filter(|draft| !on_broken_line(draft.at, &raw.broken)));
-    match scenario {
-        Some(scenario) if drafts.is_empty() => Ok(scenario),
-        _ => {
-            let names: Vec<_> = overrides.iter().map(|text| overrides::source_name(text)).collect();
-            let set = names.iter().zip(overrides).map(|(name, text)| Source { name, text });
-            let sources = std::iter::once(Source { name: file_name, text }).chain(set);
-            let sources: Vec<_> = sources.chain(reader.files.sources()).collect();
-            Err(problem::problems(drafts, &sources))
-        }
+    let document = Document::new(file_name, text, overrides)?;
+    match document.read(document.root()) {
+        Ok(read) => Ok(read.scenario),
+        Err((drafts, files)) => Err(document.refused(drafts, &files)),
     }
 }
 
-/// Whether `at` touches one of the lines `broken` of its source.
-fn on_broken_line(at: Place, broken: &[Place]) -> bool {
-    let next = broken.partition_point(|line| (line.source, line.end) < (at.source, at.start));
-    broken.get(next).is_some_and(|line| line.source == at.source && line.start <= at.end)
+/// Reads the sweep of the scenario `text`, as [`parse`] reads the scenario; `None` if it has none.
+///
+/// # Errors
+/// As [`load_sweep`].
+pub fn parse_sweep(file_name: &str, text: &str, overrides: &[String]) -> Result<Option<Sweep>, ScenarioError> {
+    let document = Document::new(file_name, text, overrides)?;
+    let read = document.read(document.root());
+    let read = read.map_err(|(drafts, files)| document.refused(drafts, &files))?;
+    let Some(spec) = read.sweep else { return Ok(None) };
+    sweep::expand(document, spec, &read.scenario).map(Some)
 }
 
-/// The scenario in `root`, unless a part of it is refused.
-fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
+/// The scenario in `root` and its sweep, unless a part of them is refused.
+fn read(reader: &mut Reader, root: &tree::Table) -> Option<Read> {
     let root = reader.root(root, ROOT_KEYS);
     if let Some(entry) = root.get(extends::KEY) {
         reader.text(&entry.value, "the name of a file", "\"base.toml\"");
@@ -430,6 +418,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
     axes.check_detection(reader, detection.value.flatten().is_some(), heartbeat);
     let thresholds = thresholds::thresholds(reader, &root, &axes);
     let tolerances = thresholds::tolerances(reader, &root);
+    let sweep = sweep::spec(reader, &root);
     let approaches_line = root.get("approaches").and_then(|entry| reader.line_of(entry.key_at));
     let mut scenario = Scenario {
         name: name?,
@@ -445,10 +434,11 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
         thresholds,
         tolerances,
         approaches_line,
+        is_swept: root.has(sweep::KEY),
         hash: String::new(),
     };
     scenario.hash = canonical::hash(&scenario);
-    Some(scenario)
+    Some(Read { scenario, sweep })
 }
 
 fn name(reader: &mut Reader, root: &Section<'_>) -> Option<String> {

@@ -29,11 +29,18 @@ fn apply_one(root: &mut Table, text: &str, source: usize) -> Result<(), Draft> {
     let path = segments(path, source)?;
     let offset = text.len() - written.trim_start().len();
     let value = value_or_text(written.trim(), source, offset);
+    put(root, &path, value)
+}
+
+/// Puts `value` at `path`, of which every part has its place, over what stands there; tables on the way are made.
+///
+/// # Errors
+/// If something on the way is no table, or if the path is empty.
+pub(super) fn put(root: &mut Table, path: &[(&str, Place)], value: Value) -> Result<(), Draft> {
     let mut table = root;
     let Some(((last, last_at), parents)) = path.split_last() else {
-        return Err(
-            Draft::new(whole, "an override needs a key", "write key=value, for example nodes=1K").code(Code::Override)
-        );
+        let label = "write key=value, for example nodes=1K";
+        return Err(Draft::new(value.at, "an override needs a key", label).code(Code::Override));
     };
     for (segment, at) in parents {
         let empty = || Entry { key_at: *at, value: Value { at: *at, kind: Kind::Table(Table::new()) } };

@@ -102,5 +102,8 @@ fn of_shape(shape: &Shape, key: &Key, keys: &BTreeMap<String, Key>) -> Value {
         Shape::Choice(words) => json!({ "type": "string", "enum": words }),
         Shape::Table(_) => table(&key.path, keys),
         Shape::Entries => json!({ "type": "object" }),
+        Shape::Tables { max } => {
+            json!({ "type": "array", "items": { "type": "object" }, "minItems": 1, "maxItems": max })
+        }
     }
 }

@@ -47,7 +47,7 @@ pub(super) struct Entry {
 }
 
 /// What could be read of a text.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Raw {
     pub(super) root: Table,
     /// Syntax errors, at most one a line.

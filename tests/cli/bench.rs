@@ -10,12 +10,13 @@ pub(crate) const SMALL: &str = "name = \"small\"\nnodes = [120, 200]\nwarmup = \
     heartbeat.interval = \"5s\"\n";
 
 /// What a run writes, in alphabetical order.
-pub(crate) const FILES: [&str; 10] = [
+pub(crate) const FILES: [&str; 11] = [
     "bandwidth.csv",
     "detection.csv",
     "drops.csv",
     "latency.csv",
     "messages.csv",
+    "metrics.csv",
     "network-load.svg",
     "population.csv",
     "summary.json",

@@ -63,6 +63,11 @@ pub enum Shape {
     Table(Vec<String>),
     /// A table whose keys depend on the rest of the scenario.
     Entries,
+    /// A list of such tables.
+    Tables {
+        /// How many at most.
+        max: usize,
+    },
 }
 
 /// What stands for a value that is not written.
