@@ -4,8 +4,10 @@ mod check;
 mod claims;
 mod explain;
 mod new;
+mod plot;
 mod progress;
 mod registry;
+mod report;
 mod run;
 mod text;
 
@@ -54,9 +56,10 @@ enum Command {
     /// Simulate scenarios and write their results.
     ///
     /// Tables go to standard output, progress to standard error, files to DIR/NAME/ (the scenario's name): messages.csv,
-    /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, tables.txt and summary.json,
-    /// links.csv if there are regions, and network-load.svg if there are two sizes or more. Files are written whole or
-    /// not at all.
+    /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, tables.txt, summary.json and
+    /// scenario.toml (the effective scenario); links.csv if there are regions, figures.csv and curves.csv if mechanisms
+    /// have any, thresholds.csv if the scenario has some, notes.csv if documented figures need a word, and
+    /// network-load.svg if there are two sizes or more. Files are written whole or not at all.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
     /// Run scenarios and compare them with what was accepted before.
@@ -92,6 +95,19 @@ enum Command {
     /// O(1), O(log n), O(n), O(n log n), O(n^2). Break-even sizes (QN-55) are searched by runs, to within 2 %.
     #[command(after_help = format!("{}\n\n{}", claims::CLAIMS_EXAMPLES, claims::CLAIMS_EXIT_CODES))]
     Claims(claims::ClaimsArgs),
+    /// Draw charts from the files of a result.
+    ///
+    /// Lines differ by colour, marker and dash; colours are told apart by everybody. Text can be read at half the width of
+    /// a page. Prints the names of the files.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", plot::PLOT_EXAMPLES))]
+    Plot(plot::PlotArgs),
+    /// Make one page of results, for a browser without a network.
+    ///
+    /// The page has what made each result (command, version, seed, hash, effective configuration), what to be aware of,
+    /// verdicts of thresholds and claims, charts with tooltips, and tables that can be sorted. It asks for nothing outside
+    /// of itself, prints well, and is the same bytes for the same results.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", report::REPORT_EXAMPLES))]
+    Report(report::ReportArgs),
     /// Keep a registry of users on disk: import, register, endorse, look up, check, measure.
     ///
     /// A registry is a folder. Whoever is registered has a key and the hash of a government id, which nobody else has, and
@@ -206,6 +222,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
         Command::Claims(args) => claims::answer(args),
+        Command::Plot(args) => plot::plot(args),
+        Command::Report(args) => report::report(args),
         Command::Registry(command) => registry::run(command),
         Command::New(args) => new::new(args),
         Command::Explain(args) => explain::explain(args),

@@ -12,6 +12,7 @@ mod capacity;
 pub mod codes;
 mod detection;
 mod distribution;
+mod effective;
 mod extends;
 mod faults;
 mod files;
@@ -120,6 +121,8 @@ pub struct Scenario {
     /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed,
     /// tables, thresholds and tolerances are not in it.
     pub hash: String,
+    /// The file as TOML, with what it extends and all overrides in it. Files that it names are beside the scenario.
+    pub effective: String,
 }
 
 /// A table for people. The files of a result do not depend on it.
@@ -400,6 +403,7 @@ fn on_broken_line(at: Place, broken: &[Place]) -> bool {
 
 /// The scenario in `root`, unless a part of it is refused.
 fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
+    let effective = effective::toml(root);
     let root = reader.root(root, ROOT_KEYS);
     if let Some(entry) = root.get(extends::KEY) {
         reader.text(&entry.value, "the name of a file", "\"base.toml\"");
@@ -446,6 +450,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Scenario> {
         tolerances,
         approaches_line,
         hash: String::new(),
+        effective,
     };
     scenario.hash = canonical::hash(&scenario);
     Some(scenario)
