@@ -344,7 +344,9 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
         SimTime::from_nanos(self.now)
     }
 
-    #[inline(always)]
+    /// Protocols send from dozens of places: what takes long to compile stands here once for all of them. Where messages
+    /// are many, they go by `send_each`.
+    #[inline(never)]
     fn send(&mut self, to: NodeId, message: P::Message) {
         self.send_each(std::iter::once((to, message)));
     }
@@ -360,6 +362,7 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
         self.settle(sent);
     }
 
+    #[inline(never)]
     fn send_payload(&mut self, to: NodeId, message: P::Message, payload: &[u8]) {
         assert!(payload.len() <= DATAGRAM_MAX, "a payload of {} bytes does not fit a datagram", payload.len());
         let mut sent = self.nothing_sent();
@@ -383,7 +386,7 @@ impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
         }
     }
 
-    #[inline(always)]
+    #[inline(never)]
     fn wake_after(&mut self, span: SimSpan, timer: P::Timer) {
         let sequence = self.next_sequence();
         // Every run ends before `SimTime::MAX`, so a timer for then, or for later, never fires.

@@ -150,11 +150,15 @@ impl Tables {
     /// Filters stand where one asks for keys that may be absent: compact numbers are never asked for in vain, and who has
     /// endorsed is told by the endorsed user or the group. What has nothing but hashes, keys and signatures is not
     /// compressed: that would make it longer.
+    ///
+    /// A lookup that no cache answers reads a block of an index and one of users. With blocks of a page, those of compact
+    /// users not compressed, it took 10 us at a million users; with 8 and 16 KiB, all compressed, 17 us for 1 % less disk.
     fn of(family: Family, options: &DiskOptions) -> Self {
         let compact = options.layout.unwrap_or_default() == Layout::Compact;
         let (block, filtered, compressible) = match family {
-            Family::User => (16 << 10, !compact, true),
-            Family::Key | Family::GovernmentId => (8 << 10, true, true),
+            Family::User if compact => (4 << 10, false, false),
+            Family::User => (16 << 10, true, true),
+            Family::Key | Family::GovernmentId => (4 << 10, true, true),
             Family::Endorsement => (16 << 10, false, !compact),
             Family::Currency | Family::Country => (16 << 10, false, true),
             Family::Meta => (4 << 10, false, false),

@@ -81,10 +81,10 @@ impl DiskModel {
     }
 }
 
-/// Bytes of all bloom filters if they were all in memory: 10 bits for each user in the indexes of keys and government ids,
-/// and for each entry of endorsements.
+/// Bytes of all bloom filters of the compact layout, which are in memory: 10 bits for each user in the indexes of keys and of
+/// government ids.
 pub fn filter_bytes(users: f64) -> f64 {
-    3.0 * users * 10.0 / 8.0
+    2.0 * users * 10.0 / 8.0
 }
 
 /// Levels of tables that a family of `bytes` has when it grows by single writes: the first holds 256 MiB, each further one

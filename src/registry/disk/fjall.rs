@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fjall::config::{
-    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, RestartIntervalPolicy,
+    BlockSizePolicy, BloomConstructionPolicy, CompressionPolicy, FilterPolicy, FilterPolicyEntry, PinningPolicy,
+    RestartIntervalPolicy,
 };
 use fjall::{CompressionType, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -40,6 +41,10 @@ fn keyspace_options(family: Family, options: &DiskOptions) -> KeyspaceCreateOpti
         .data_block_restart_interval_policy(RestartIntervalPolicy::all(16))
         .data_block_compression_policy(CompressionPolicy::all(compression))
         .filter_policy(filter)
+        // Both stand in one block for a whole table, megabytes long: where such a block falls out of the cache, every lookup
+        // reads all of it again.
+        .filter_block_pinning_policy(PinningPolicy::all(true))
+        .index_block_pinning_policy(PinningPolicy::all(true))
 }
 
 /// What an error of the engine means for the store at `path`.

@@ -370,6 +370,36 @@ fn a_changed_record_is_told_of_and_not_returned() {
     }
 }
 
+/// Bytes that this thread has read so far, from files or from what the system remembers of them.
+#[cfg(target_os = "linux")]
+fn bytes_read() -> u64 {
+    let counters = std::fs::read_to_string("/proc/thread-self/io").expect("the system counts them");
+    let read = counters.lines().find_map(|line| line.strip_prefix("rchar: ")).expect("it counts these");
+    read.parse().expect("a number")
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn a_lookup_reads_a_block_and_no_filter_or_index_of_a_whole_table() {
+    const KEYS: u64 = 100_000;
+    each_engine(|folder, engine| {
+        let path = folder.join("registry");
+        // A filter of this table takes 125 KB, a block 8 KiB, and nothing fits into the cache of blocks.
+        let options = DiskOptions { block_cache: 0, ..options(engine) };
+        let entries = (0..KEYS).map(|number| Ok::<_, DiskError>((number.to_be_bytes().to_vec(), vec![7; 4])));
+        let store = DiskStore::open(&path, &options).expect("opens");
+        assert_eq!(store.ingest(Family::GovernmentId, entries).expect("takes them"), KEYS);
+        drop(store);
+        let store = DiskStore::open(&path, &options).expect("opens again");
+        let look = |number: u64| store.get(Family::GovernmentId, &number.to_be_bytes()).expect("reads").is_some();
+        assert!(look(0));
+        let before = bytes_read();
+        assert!((0..100).all(|number| look(number * 999)));
+        let each = (bytes_read() - before) / 100;
+        assert!(each < 40 << 10, "{engine}: {each} bytes for a lookup");
+    });
+}
+
 #[test]
 fn two_users_whose_keys_share_a_fingerprint_are_both_found() {
     let registry = in_memory(Layout::Compact);

@@ -85,7 +85,7 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
             add(claim, "memory", "with endorsements cached", fit.at(count), "bytes");
             add("", "memory", "error of the model where measured", worst_error(&memory, |users| fit.at(users)), "");
         }
-        add("", "memory", "filters, if all were in memory", filter_bytes(count), "bytes");
+        add("", "memory", "bloom filters", filter_bytes(count), "bytes");
         let miss_mean = miss_fit.at(libm::log2(count)).max(0.0);
         add("", miss(figures), "mean", miss_mean, "ns");
         add(claim, "lookup at 90 % hits", "mean", 0.9 * hit + 0.1 * miss_mean, "ns");
