@@ -6,8 +6,10 @@ mod compare;
 mod explain;
 mod merge;
 mod new;
+mod plot;
 mod progress;
 mod registry;
+mod report;
 mod run;
 mod sweep;
 mod text;
@@ -57,9 +59,10 @@ enum Command {
     /// Simulate scenarios and write their results.
     ///
     /// Tables go to standard output, progress to standard error, files to DIR/NAME/ (the scenario's name): messages.csv,
-    /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, metrics.csv, tables.txt and
-    /// summary.json, links.csv if there are regions, and network-load.svg if there are two sizes or more. Files are written
-    /// whole or not at all.
+    /// bandwidth.csv, timeline.csv, latency.csv, detection.csv, population.csv, drops.csv, metrics.csv, tables.txt,
+    /// summary.json and scenario.toml (the effective scenario); links.csv if there are regions, figures.csv and curves.csv if
+    /// mechanisms have any, thresholds.csv if the scenario has some, notes.csv if documented figures need a word, and
+    /// network-load.svg if there are two sizes or more. Files are written whole or not at all.
     ///
     /// A scenario with a table `sweep` is run once for every combination of the values of its axes, with every seed. Runs of
     /// which as many as there are threads fit into 90 % of the available memory, by the plan, run side by side on a thread
@@ -118,6 +121,19 @@ enum Command {
     /// O(1), O(log n), O(n), O(n log n), O(n^2). Break-even sizes (QN-55) are searched by runs, to within 2 %.
     #[command(after_help = format!("{}\n\n{}", claims::CLAIMS_EXAMPLES, claims::CLAIMS_EXIT_CODES))]
     Claims(claims::ClaimsArgs),
+    /// Draw charts from the files of a result.
+    ///
+    /// Lines differ by colour, marker and dash; colours are told apart by everybody. Text can be read at half the width of
+    /// a page. Prints the names of the files.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", plot::PLOT_EXAMPLES))]
+    Plot(plot::PlotArgs),
+    /// Make one page of results, for a browser without a network.
+    ///
+    /// The page has what made each result (command, version, seed, hash, effective configuration), what to be aware of,
+    /// verdicts of thresholds and claims, charts with tooltips, and tables that can be sorted. It asks for nothing outside
+    /// of itself, prints well, and is the same bytes for the same results.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", report::REPORT_EXAMPLES))]
+    Report(report::ReportArgs),
     /// Keep a registry of users on disk: import, register, endorse, look up, check, measure.
     ///
     /// A registry is a folder. Whoever is registered has a key and the hash of a government id, which nobody else has, and
@@ -244,6 +260,8 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
         Command::Claims(args) => claims::answer(args),
+        Command::Plot(args) => plot::plot(args),
+        Command::Report(args) => report::report(args),
         Command::Registry(command) => registry::run(command),
         Command::New(args) => new::new(args),
         Command::Explain(args) => explain::explain(args),

@@ -64,6 +64,8 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
             scenario_hash: &scenario.hash,
             seed: scenario.seed,
             command,
+            effective: &scenario.effective,
+            thresholds: &scenario.thresholds,
             points: &points,
         };
         let tables = tables(scenario, &report);

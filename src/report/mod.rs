@@ -1,14 +1,14 @@
-//! Results to bytes: CSV, JSON, tables and a chart from the points of a run, and the one place that writes them to files.
+//! Results to bytes: CSV, JSON, tables, charts and pages, and the one place that writes them to files.
 //!
 //! An exporter is a pure function of a [`RunReport`]. The same scenario and seed give the same bytes on every machine;
 //! only the `engine` part of the summary, which says how long the run took and what it held, differs.
 
 mod bandwidth;
-mod chart;
 mod claims;
 mod detection;
 mod drops;
 mod figures;
+mod folder;
 mod latency;
 mod links;
 mod load;
@@ -16,28 +16,33 @@ mod messages;
 mod metrics;
 mod notes;
 mod number;
+mod page;
+mod plot;
 mod population;
 #[cfg(test)]
 mod sample;
 mod sheet;
 mod summary;
 mod table;
+mod thresholds;
 mod write;
 
-use crate::metrics::PointResult;
+use crate::metrics::{PointResult, Threshold};
 
 pub use bandwidth::{bandwidth_csv, bandwidth_table};
-pub use chart::network_load_svg;
 pub use claims::{Answer, Ran, claims_csv, claims_human, claims_json, claims_markdown, growth_svg, verdicts_svg};
 pub use detection::{detection_csv, detection_table};
 pub use drops::{drops_csv, drops_table};
 pub use figures::{curves_csv, figures_csv, figures_tables};
+pub use folder::{ReadError, ResultFolder};
 pub use latency::latency_csv;
 pub use links::links_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
 pub use metrics::{METRICS_COLUMNS, metrics_csv};
 pub(crate) use number::{Number, count, metric, plain};
+pub use page::{RESULTS_MAX, report_html};
+pub use plot::{Choice, Kind, Picture, PlotError, Theme, pictures};
 pub use population::{population_csv, population_table};
 pub use summary::{
     Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, SUMMARY_FORMAT, StageTotals,
@@ -45,6 +50,7 @@ pub use summary::{
 };
 pub use table::at_width;
 pub(crate) use table::table_with;
+pub use thresholds::thresholds_csv;
 pub use write::{WriteError, check_writable, write_results};
 
 /// All that a report says about one run of a scenario.
@@ -61,12 +67,16 @@ pub struct RunReport<'a> {
     /// A command line that reproduces the run. It stands among what is the same on every machine, so it must leave
     /// out threads and paths of this one.
     pub command: &'a str,
+    /// The scenario as TOML, with what it extends and all overrides in it.
+    pub effective: &'a str,
+    /// What metrics must keep.
+    pub thresholds: &'a [Threshold],
     /// One result per approach and size, in the order of the scenario.
     pub points: &'a [PointResult],
 }
 
 /// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw, the
-/// sheet of links when there are regions, those of figures and curves when there are any.
+/// sheet of links when there are regions, those of figures, curves, thresholds and notes when there are any.
 pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
     let mut files = vec![
         ("messages.csv", messages_csv(report)),
@@ -78,12 +88,44 @@ pub fn result_files(report: &RunReport<'_>) -> Vec<(&'static str, Vec<u8>)> {
         ("drops.csv", drops_csv(report)),
         ("metrics.csv", metrics_csv(report)),
         ("summary.json", summary_json(report)),
+        ("scenario.toml", scenario_toml(report)),
     ];
     files.extend(links_csv(report).map(|csv| ("links.csv", csv)));
     files.extend(figures_csv(report).map(|csv| ("figures.csv", csv)));
     files.extend(curves_csv(report).map(|csv| ("curves.csv", csv)));
-    files.extend(network_load_svg(report).map(|svg| ("network-load.svg", svg)));
+    files.extend(thresholds_csv(report).map(|csv| ("thresholds.csv", csv)));
+    files.extend(notes_csv(report).map(|csv| ("notes.csv", csv)));
+    let folder = ResultFolder::in_memory(report.scenario, &files);
+    let drawn = pictures(&folder, Kind::NetworkLoad, &Choice::default()).expect("what was just written is well-formed");
+    files.extend(
+        drawn.iter().map(|picture| picture.svg(Theme::Light)).map(|svg| ("network-load.svg", svg)).collect::<Vec<_>>(),
+    );
     files
+}
+
+/// What begins the lines of `scenario.toml` that say where a result comes from.
+const ORIGIN: [&str; 3] = ["# command: ", "# version: ", "# hash: "];
+
+/// `scenario.toml`: the effective scenario, under what made the result of it.
+fn scenario_toml(report: &RunReport<'_>) -> Vec<u8> {
+    let [command, version, hash] = ORIGIN;
+    format!(
+        "# The effective scenario of this result: all that the file, what it extends and --set say.\n\
+         # Files that it names are beside the scenario of the command.\n\
+         {command}{}\n{version}qnetsim {}\n{hash}{}\n\n{}",
+        report.command.replace(['\n', '\r'], " "),
+        env!("CARGO_PKG_VERSION"),
+        report.scenario_hash,
+        report.effective
+    )
+    .into_bytes()
+}
+
+/// `notes.csv`: where documented figures follow from something else than what was measured, a row a sentence. `None` if
+/// there is nothing to say.
+fn notes_csv(report: &RunReport<'_>) -> Option<Vec<u8>> {
+    let notes = notes::notes(report.points);
+    (!notes.is_empty()).then(|| sheet::csv(&["note"], notes.into_iter().map(|note| [note])))
 }
 
 #[cfg(test)]
@@ -110,8 +152,8 @@ mod tests {
             }
         }
         let metrics: usize = points.iter().map(|point| crate::metrics::measurements(point).len()).sum();
-        assert_eq!((files.len(), rows), (10, 12 + 4 + 12 + metrics));
+        assert_eq!((files.len(), rows), (11, 12 + 4 + 12 + metrics));
         assert!(metrics > 20, "{metrics}");
-        assert_eq!(result_files(&sample::report(&points[..1])).len(), 9, "one size is no chart");
+        assert_eq!(result_files(&sample::report(&points[..1])).len(), 10, "one size is no chart");
     }
 }

@@ -56,6 +56,17 @@ pub(super) fn power_of_ten(power: i32) -> String {
     }
 }
 
+/// A value at an axis, as short as it can be said: `0.05`, `2K`, `10M`, `1e-7`.
+pub(super) fn plain_tick(value: f64) -> String {
+    let text = count(value);
+    // Where the value has an exponent, digits that say nothing stand before it.
+    let (digits, exponent) = text.split_at(text.find('e').unwrap_or(text.len()));
+    let (digits, unit) =
+        digits.split_at(digits.find(|letter: char| letter.is_ascii_uppercase()).unwrap_or(digits.len()));
+    let digits = if digits.contains('.') { digits.trim_end_matches('0').trim_end_matches('.') } else { digits };
+    format!("{digits}{unit}{exponent}")
+}
+
 /// Bits or bytes for people, in three significant digits and decimal units: `341`, `1.20K`, `30.0T`.
 pub(crate) fn metric(value: f64) -> String {
     three_digits(value, &METRIC_UNITS)
@@ -201,6 +212,14 @@ mod tests {
         let cases = [(0, "1"), (2, "100"), (3, "1K"), (7, "10M"), (11, "100B"), (12, "1T"), (21, "1e21"), (-9, "1e-9")];
         for (power, text) in cases.into_iter().chain([(-1, "0.1"), (-2, "0.01")]) {
             assert_eq!(power_of_ten(power), text);
+        }
+    }
+
+    #[test]
+    fn ticks_are_short() {
+        let cases = [(0.0, "0"), (0.05, "0.05"), (100.0, "100"), (2_000.0, "2K"), (1e10, "10B"), (1e-7, "1e-7")];
+        for (value, text) in cases.into_iter().chain([(2.5, "2.5"), (-20.0, "-20"), (1e21, "1e21"), (0.2, "0.2")]) {
+            assert_eq!(plain_tick(value), text);
         }
     }
 

@@ -15,6 +15,8 @@ pub(super) fn report(points: &[PointResult]) -> RunReport<'_> {
         scenario_hash: "ab12",
         seed: 7,
         command: "qnetsim run network-load --seed 7",
+        effective: "name = \"network-load\"\n",
+        thresholds: &[],
         points,
     }
 }

@@ -14,6 +14,7 @@ pub mod codes;
 mod detection;
 mod distribution;
 mod document;
+mod effective;
 mod extends;
 mod faults;
 mod files;
@@ -125,6 +126,8 @@ pub struct Scenario {
     /// BLAKE3, in hex, of all that decides what is simulated; the same for every spelling. Name, description, seed,
     /// tables, thresholds and tolerances are not in it.
     pub hash: String,
+    /// The file as TOML, with what it extends and all overrides in it. Files that it names are beside the scenario.
+    pub effective: String,
 }
 
 /// A table for people. The files of a result do not depend on it.
@@ -388,6 +391,7 @@ pub fn parse_sweep(file_name: &str, text: &str, overrides: &[String]) -> Result<
 
 /// The scenario in `root` and its sweep, unless a part of them is refused.
 fn read(reader: &mut Reader, root: &tree::Table) -> Option<Read> {
+    let effective = effective::toml(root);
     let root = reader.root(root, ROOT_KEYS);
     if let Some(entry) = root.get(extends::KEY) {
         reader.text(&entry.value, "the name of a file", "\"base.toml\"");
@@ -436,6 +440,7 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Read> {
         approaches_line,
         is_swept: root.has(sweep::KEY),
         hash: String::new(),
+        effective,
     };
     scenario.hash = canonical::hash(&scenario);
     Some(Read { scenario, sweep })

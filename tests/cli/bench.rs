@@ -19,6 +19,7 @@ pub(crate) const FILES: [&str; 11] = [
     "metrics.csv",
     "network-load.svg",
     "population.csv",
+    "scenario.toml",
     "summary.json",
     "tables.txt",
     "timeline.csv",

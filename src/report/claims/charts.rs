@@ -1,10 +1,14 @@
 //! Charts of claims: how quantities grow, and how far measured numbers are from documented ones.
 
-use plotters::prelude::{Circle, Color, IntoDrawingArea, PathElement, RGBColor, SVGBackend, Text, WHITE};
+use std::io;
+
+use plotters::prelude::{
+    Circle, Color, DrawingAreaErrorKind, IntoDrawingArea, PathElement, RGBColor, SVGBackend, Text, TextStyle, WHITE,
+};
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
-use super::super::chart::{Axes, Drawn, Line, Look, lines_svg, text};
-use super::super::number::power_of_ten;
+use super::super::number::{count, power_of_ten};
+use super::super::plot::{Axis, Chart, Point, Series, Theme};
 use super::Answer;
 use crate::claims::verdict::{Part, Verdict};
 
@@ -28,22 +32,34 @@ pub fn growth_svg(answers: &[Answer]) -> Option<Vec<u8>> {
         format!("{} {}", answer.claim.id, part.law.map_or(String::new(), |law| law.to_string()))
     };
     let labels: Vec<String> = firsts.iter().map(label).collect();
-    let place = |(n, y): &(f64, f64)| (libm::log10(*n), libm::log10(*y));
-    let lines: Vec<Line<'_>> = firsts
+    let series: Vec<Series> = firsts
         .iter()
-        .zip(&labels)
+        .zip(labels)
         .enumerate()
-        .map(|(index, ((_, part), label))| Line {
-            approach: label,
-            look: Look::of(index),
-            measured: part.points.iter().filter(|(_, y)| *y > 0.0).map(place).collect(),
-            documented: Vec::new(),
+        .map(|(look, ((_, part), name))| {
+            let point = |&(x, y): &(f64, f64)| {
+                let tip = format!("{name}: {} at {} nodes", count(y), count(x));
+                Point { x, y, spread: None, tip }
+            };
+            let points = part.points.iter().filter(|(_, y)| *y > 0.0).map(point).collect();
+            Series { name: name.clone(), look, is_line: true, has_band: false, points, hollow: Vec::new() }
         })
         .collect();
-    if lines.is_empty() {
+    if series.is_empty() {
         return None;
     }
-    Some(lines_svg(&Axes { title: "Growth of what claims speak of", x: "nodes", y: "the claim's quantity" }, &lines))
+    let places = || series.iter().flat_map(|series| &series.points);
+    let chart = Chart {
+        title: "Growth of what claims speak of".to_owned(),
+        x: Axis::log("nodes", places().map(|point| point.x)),
+        y: Axis::log("the claim's quantity", places().map(|point| point.y)),
+        series,
+        bars: Vec::new(),
+        hollow: "",
+        barred: "",
+        notes: Vec::new(),
+    };
+    Some(chart.svg(Theme::Light))
 }
 
 /// Width of the chart of ratios, and the height of one of its rows, in pixels.
@@ -76,7 +92,13 @@ pub fn verdicts_svg(answers: &[Answer]) -> Option<Vec<u8>> {
     Some(svg.into_bytes())
 }
 
-fn draw(svg: &mut String, height: u32, answers: &[Answer]) -> Drawn {
+/// Text of `size` pixels.
+fn text(size: u32) -> TextStyle<'static> {
+    // The backend divides by 1.24.
+    TextStyle::from(("sans-serif", f64::from(size) * 1.24)).color(&RGBColor(34, 34, 34))
+}
+
+fn draw(svg: &mut String, height: u32, answers: &[Answer]) -> Result<(), DrawingAreaErrorKind<io::Error>> {
     let root = SVGBackend::with_string(svg, (WIDTH, height)).into_drawing_area();
     root.fill(&WHITE)?;
     let written = |words: String, at: (i32, i32), place: HPos| {
