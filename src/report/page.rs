@@ -101,6 +101,18 @@ mod tests {
     }
 
     #[test]
+    fn claims_say_what_made_them() {
+        let made = br#"{"command": "qnetsim claims --id QN-20", "version": "v", "machine": "2 cores", "claims": []}"#;
+        let rows = "id,claim,part,unit,documented,simulated,machine,simulated_verdict,machine_verdict,because,missing\n\
+            QN-20,a,,msg/s,5,5,,holds,,so,\nQN-21,b,x,s,5,,9,,off by 2,so,\nQN-21,b,y,s,5,,5,,off by 2,so,\n";
+        let files = [("claims.json", made.to_vec()), ("claims.csv", rows.as_bytes().to_vec())];
+        let page = page("claims", &files).unwrap();
+        assert!(page.contains("Claims: 1 holds, 1 off by a factor."), "{page}");
+        assert!(page.contains("<dt>machine</dt><dd>2 cores</dd>") && page.contains("qnetsim claims --id QN-20"));
+        assert!(!page.contains("is not here"));
+    }
+
+    #[test]
     fn a_malformed_file_is_refused_with_its_line() {
         let files = [("bandwidth.csv", b"approach,nodes\nx\n".to_vec())];
         assert_eq!(page("x", &files).unwrap_err(), "bandwidth.csv, line 2: 1 cells under 2 columns");

@@ -11,8 +11,11 @@ const ONLY_SHOWN: usize = 10;
 impl Key {
     /// `gossip, 1000 nodes, network.loss = 0.1`.
     fn point(&self) -> String {
-        let axes: String = self.axes.iter().map(|(name, value)| format!(", {name} = {value}")).collect();
-        format!("{}, {} nodes{axes}", self.approach, self.nodes)
+        let nodes = self.nodes.to_string();
+        // A swept number of nodes is said once.
+        let axes = self.axes.iter().filter(|(name, value)| name != "nodes_axis" || *value != nodes);
+        let axes: String = axes.map(|(name, value)| format!(", {name} = {value}")).collect();
+        format!("{}, {nodes} nodes{axes}", self.approach)
     }
 }
 

@@ -40,7 +40,11 @@ impl Section {
         }
         section.text = folder.text("tables.txt")?;
         let summary = summary(folder)?;
-        section.provenance(folder, summary.as_ref())?;
+        let is_of_claims = section.claimed(folder)?;
+        if !is_of_claims {
+            section.provenance(folder, summary.as_ref())?;
+            section.warn_of_missing(summary.as_ref());
+        }
         section.facts.iter_mut().for_each(|(_, value)| *value = shown(value));
         section.description = shown(&section.description);
         section.command = section.command.as_deref().map(shown);
@@ -99,6 +103,20 @@ impl Section {
 
     /// What a reader should know before he believes the numbers.
     fn warn(&mut self, folder: &ResultFolder<'_>, summary: Option<&Summary>) -> Result<(), ReadError> {
+        let own = env!("CARGO_PKG_VERSION");
+        if let Some(summary) = summary.filter(|summary| summary.deterministic.qnetsim != own) {
+            let made_by = shown(&summary.deterministic.qnetsim);
+            self.warnings.push(format!("It was made by qnetsim {made_by}, and this page by {own}."));
+        }
+        if let Some(sheet) = folder.sheet("notes.csv")? {
+            sheet.require(&["note"])?;
+            self.warnings.extend(sheet.rows().take(WARNINGS_MAX).map(|row| row.text("note").to_owned()));
+        }
+        self.warn_of_rows(folder)
+    }
+
+    /// What older results did not keep.
+    fn warn_of_missing(&mut self, summary: Option<&Summary>) {
         let mut warn = |text: String| self.warnings.push(text);
         match (summary, &self.configuration) {
             (Some(_), _) => {}
@@ -110,15 +128,19 @@ impl Section {
         if self.configuration.is_none() {
             warn("scenario.toml is not here: the effective configuration is not known.".to_owned());
         }
-        let own = env!("CARGO_PKG_VERSION");
-        if let Some(summary) = summary.filter(|summary| summary.deterministic.qnetsim != own) {
-            warn(format!("It was made by qnetsim {}, and this page by {own}.", summary.deterministic.qnetsim));
+    }
+
+    /// What made the answers of `qnetsim claims`; false if the folder holds none.
+    fn claimed(&mut self, folder: &ResultFolder<'_>) -> Result<bool, ReadError> {
+        let Some(text) = folder.text("claims.json")? else { return Ok(false) };
+        let all: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| folder.refuse("claims.json", error.line() as u64, error.to_string()))?;
+        let of = |key: &str| all.get(key).and_then(serde_json::Value::as_str).map(str::to_owned);
+        for name in ["version", "machine", "seeds", "scale"] {
+            self.facts.extend(of(name).map(|value| (name, value)));
         }
-        if let Some(sheet) = folder.sheet("notes.csv")? {
-            sheet.require(&["note"])?;
-            self.warnings.extend(sheet.rows().take(WARNINGS_MAX).map(|row| row.text("note").to_owned()));
-        }
-        self.warn_of_rows(folder)
+        self.command = of("command");
+        Ok(true)
     }
 
     /// What sheets say of messages and failures that got lost.

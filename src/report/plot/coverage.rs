@@ -7,10 +7,13 @@ use super::{Axis, Chart, Point, PointKey, Series, common_size, group, keep_first
 /// Who has this share has been reached, as far as the beginning of the axis goes.
 const BEGUN: f64 = 0.01;
 
+/// Whose coverage, of what, and its seconds and shares.
+type Line<'f> = ((PointKey<'f>, &'f str), Vec<(f64, f64)>);
+
 /// A line an approach and size; `None` if there are no such curves.
 pub(super) fn chart(folder: &ResultFolder<'_>) -> Result<Option<Chart>, ReadError> {
     let Some(sheet) = sheet(folder, "curves.csv", &["approach", "nodes", "curve", "x", "y"])? else { return Ok(None) };
-    let mut groups: Vec<((PointKey<'_>, &str), Vec<(f64, f64)>)> = Vec::new();
+    let mut groups: Vec<Line<'_>> = Vec::new();
     for row in sheet.rows().filter(|row| row.text("curve") == "coverage-over-time") {
         let place = (row.required("x")?, row.required("y")?);
         if !(0.0..=1.0).contains(&place.1) {
