@@ -18,7 +18,7 @@ pub const RESULTS_MAX: usize = 100;
 
 /// The script of the page, and its hash as policies write it: base64 of SHA-256. `scripts/check-report` holds them against
 /// each other in a browser.
-const SCRIPT: &str = include_str!("../../templates/report.js");
+const SCRIPT: &str = include_str!("page/report.js");
 const SCRIPT_HASH: &str = "sha256-AWvpgWS61Niq6sp5Xol7mZTf1jWCq3D95I1yU+NehXY=";
 
 #[derive(Template)]
