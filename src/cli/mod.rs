@@ -4,9 +4,11 @@ mod check;
 mod claims;
 mod explain;
 mod new;
+mod plan;
 mod progress;
 mod registry;
 mod run;
+mod space;
 mod text;
 
 use std::io::{self, Write};
@@ -41,11 +43,12 @@ qnetsim simulates overlay networks of a million nodes and more. Try:
 
   qnetsim new liveness           write a scenario to start from
   qnetsim run liveness.toml      simulate it: tables here, files in results/
+  qnetsim plan liveness.toml     what that takes: events, memory, disk, time
   qnetsim explain network.loss   what a key of a scenario, or a code, means
   qnetsim --help                 all commands
 ";
 
-const EXIT_CODES: &str = "Exit codes: 0 ok; 2 bad scenario or arguments; 3 will not fit in memory; \
+const EXIT_CODES: &str = "Exit codes: 0 ok; 2 bad scenario or arguments; 3 will not fit in memory or on the disk; \
     4 a file cannot be read or written; 70 internal error; 98 results are not as accepted; 99 a threshold failed; \
     130 interrupted.";
 
@@ -59,6 +62,13 @@ enum Command {
     /// not at all.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Predict what scenarios take: events, memory, disk, time; before anything is allocated.
+    ///
+    /// Events, memory and disk follow from the scenario; on the project's scenarios events are within 30 % and peak memory
+    /// within 15 % of what runs take. Time is an estimate: it is carried on from two small runs of each approach, a second
+    /// or two in all. `run` refuses what will not fit by the same figures.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", plan::PLAN_EXAMPLES))]
+    Plan(plan::PlanArgs),
     /// Run scenarios and compare them with what was accepted before.
     ///
     /// The baseline of a scenario holds its message counts and bytes in total and over time, the digest of all that was
@@ -203,6 +213,7 @@ pub fn main() -> ExitCode {
     exit_when_interrupted();
     let result = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => run::run(args),
+        Command::Plan(args) => plan::plan(args),
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),
         Command::Claims(args) => claims::answer(args),

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
 use super::progress::ProgressLine;
+use super::space::available_disk;
 use super::text::{shown, width};
 use super::{Failure, Format, RunArgs, print};
 use crate::engine::Progress;
@@ -24,10 +25,11 @@ use crate::scenario::{self, Point, Scenario, Table, plan};
 /// and to have a place for their results.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let (overrides, threads) = (overrides(args), threads(args.threads));
-    let scenarios = load_all(args, &overrides)?;
+    let scenarios = load_all(&args.files, &overrides)?;
     for (file, scenario) in args.files.iter().zip(&scenarios) {
         check_memory(file, &overrides, scenario, threads)?;
     }
+    check_disk(&scenarios, &args.out)?;
     for scenario in &scenarios {
         check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     }
@@ -78,14 +80,14 @@ fn command(file: &Path, overrides: &[String]) -> String {
 }
 
 /// Loads every file and refuses all that is wrong in any of them in one go.
-fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
+pub(super) fn load_all(files: &[PathBuf], overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
     let (mut scenarios, mut names) = (Vec::new(), BTreeMap::new());
     let mut failure: Option<Failure> = None;
     let mut fail = |code: u8, message: String| match &mut failure {
         Some(failure) => failure.message += &format!("\n{message}"),
         None => failure = Some(Failure { code, message }),
     };
-    for file in &args.files {
+    for file in files {
         match scenario::load(file, overrides) {
             Err(error) if error.is_io() => fail(Failure::INPUT_OUTPUT, shown(&error)),
             Err(error) => fail(Failure::BAD_SCENARIO, shown(&error)),
@@ -135,9 +137,30 @@ pub(super) fn check_memory(
     Err(Failure { code: Failure::WILL_NOT_FIT, message })
 }
 
+/// Refuses scenarios whose results will not fit where `out` is.
+fn check_disk(scenarios: &[Scenario], out: &Path) -> Result<(), Failure> {
+    let Some(available) = available_disk(out) else { return Ok(()) };
+    let points = scenarios.iter().flat_map(|scenario| scenario.points.iter().map(move |point| (scenario, point)));
+    let needed =
+        points.map(|(scenario, point)| plan::forecast(scenario, point, 1).disk_bytes).fold(0, u64::saturating_add);
+    if needed <= available {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let message = format!(
+        "error: the results will not fit: about {:.1} MiB, and {:.1} MiB are available where {} is\n  free some, choose another \
+         folder with --out, or widen the buckets of the time series: --set timeline=60s",
+        mib(needed),
+        mib(available),
+        out.display()
+    );
+    Err(Failure { code: Failure::WILL_NOT_FIT, message })
+}
+
 /// The point of `scenario` that needs the most memory, and how many bytes it needs.
 fn largest_point(scenario: &Scenario, threads: usize) -> (u64, Option<&Point>) {
-    let needs = scenario.points.iter().map(|point| (plan::memory(scenario, point, threads), Some(point)));
+    let needs =
+        scenario.points.iter().map(|point| (plan::forecast(scenario, point, threads).memory_bytes, Some(point)));
     needs.max_by_key(|&(bytes, _)| bytes).unwrap_or((0, None))
 }
 
