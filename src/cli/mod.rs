@@ -10,6 +10,7 @@ mod registry;
 mod run;
 mod space;
 mod text;
+mod trace;
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -119,6 +120,8 @@ enum Command {
     /// A scenario whose first line is `#:schema schema.json` is checked against that file by editors with taplo or Even
     /// Better TOML as it is written.
     Schema,
+    /// Print what stands in every file and column of results, as in results/README.md.
+    Dictionary,
     /// Print the completions for a shell.
     Completions(explain::CompletionsArgs),
     /// Print the manual page.
@@ -161,6 +164,9 @@ struct RunArgs {
     /// What to print on standard output.
     #[arg(long, value_enum, default_value_t = Format::Human)]
     format: Format,
+
+    #[command(flatten)]
+    trace: trace::TraceArgs,
 }
 
 /// What `run` prints.
@@ -221,6 +227,7 @@ pub fn main() -> ExitCode {
         Command::New(args) => new::new(args),
         Command::Explain(args) => explain::explain(args),
         Command::Schema => explain::schema(),
+        Command::Dictionary => print(&crate::report::dictionary()),
         Command::Completions(args) => explain::completions(args),
         Command::Man => explain::man(),
     }));

@@ -11,6 +11,7 @@ use std::time::Instant;
 use super::progress::ProgressLine;
 use super::space::available_disk;
 use super::text::{shown, width};
+use super::trace::Traces;
 use super::{Failure, Format, RunArgs, print};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
@@ -18,7 +19,7 @@ use crate::report::{
     RunReport, at_width, bandwidth_table, check_writable, detection_table, drops_table, figures_tables,
     network_load_table, population_table, result_files, summary_json, write_results,
 };
-use crate::scenario::build::{Watch, run_point};
+use crate::scenario::build::{Watch, run_point, run_traced};
 use crate::scenario::{self, Point, Scenario, Table, plan};
 
 /// Runs all the scenarios of `args`. Nothing is simulated before all of them are known to be valid, to fit in memory
@@ -30,11 +31,12 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         check_memory(file, &overrides, scenario, threads)?;
     }
     check_disk(&scenarios, &args.out)?;
+    let mut traces = args.trace.open(scenarios.len())?;
     for scenario in &scenarios {
         check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     }
     for (file, scenario) in args.files.iter().zip(&scenarios) {
-        let points = simulate(scenario, threads, args.quiet)?;
+        let points = simulate_into(scenario, threads, args.quiet, traces.as_mut())?;
         let command = command(file, &overrides);
         let report = RunReport {
             scenario: &scenario.name,
@@ -49,13 +51,14 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
         let mut files = result_files(&report);
         files.push(("tables.txt", format!("$ {command}\n\n{tables}").into_bytes()));
         write_results(&folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+        let traced = traces.as_ref().map_or(Ok(String::new()), |traces| traces.write(&points))?;
         match args.format {
             _ if args.quiet => {}
             Format::Human => {
                 // A narrow terminal gets narrower tables than the file.
                 let narrow = stdout().is_terminal().then(width);
                 let tables = narrow.map_or(tables, |width| at_width(width, || self::tables(scenario, &report)));
-                print(&format!("{tables}\nResults are in {}\n", folder.display()))?;
+                print(&format!("{tables}\nResults are in {}\n{traced}", folder.display()))?;
             }
             Format::Json => print(&String::from_utf8_lossy(&summary_json(&report)))?,
         }
@@ -181,6 +184,16 @@ pub(super) fn threads(wanted: Option<u16>) -> usize {
 
 /// Runs every point of `scenario`.
 pub(super) fn simulate(scenario: &Scenario, threads: usize, quiet: bool) -> Result<Vec<PointResult>, Failure> {
+    simulate_into(scenario, threads, quiet, None)
+}
+
+/// Runs every point of `scenario`, and traces them if that is asked for.
+fn simulate_into(
+    scenario: &Scenario,
+    threads: usize,
+    quiet: bool,
+    mut traces: Option<&mut Traces>,
+) -> Result<Vec<PointResult>, Failure> {
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
     let start = Instant::now();
     let clock = move || start.elapsed().as_secs_f64();
@@ -191,7 +204,15 @@ pub(super) fn simulate(scenario: &Scenario, threads: usize, quiet: bool) -> Resu
         let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
         let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
         let watch = Watch { progress: &progress, clock: &clock };
-        let result = run_point(scenario, point, threads, &watch);
+        let result = match traces.as_deref_mut() {
+            None => run_point(scenario, point, threads, &watch),
+            Some(traces) => {
+                run_traced(scenario, point, threads, &watch, traces.tracing(scenario.seed)).map(|(result, log)| {
+                    traces.add(log);
+                    result
+                })
+            }
+        };
         drop(line);
         results.push(result.map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?);
     }

@@ -7,6 +7,7 @@ mod bandwidth;
 mod chart;
 mod claims;
 mod detection;
+mod dictionary;
 mod drops;
 mod figures;
 mod latency;
@@ -21,6 +22,7 @@ mod sample;
 mod sheet;
 mod summary;
 mod table;
+mod trace;
 mod write;
 
 use crate::metrics::PointResult;
@@ -29,6 +31,7 @@ pub use bandwidth::{bandwidth_csv, bandwidth_table};
 pub use chart::network_load_svg;
 pub use claims::{Answer, Ran, claims_csv, claims_human, claims_json, claims_markdown, growth_svg, verdicts_svg};
 pub use detection::{detection_csv, detection_table};
+pub use dictionary::dictionary;
 pub use drops::{drops_csv, drops_table};
 pub use figures::{curves_csv, figures_csv, figures_tables};
 pub use latency::latency_csv;
@@ -43,6 +46,7 @@ pub use summary::{
 };
 pub use table::at_width;
 pub(crate) use table::table_with;
+pub use trace::{TRACE_COLUMNS, TraceRow, trace_csv, trace_jsonl, turn_name};
 pub use write::{WriteError, check_writable, write_results};
 
 /// All that a report says about one run of a scenario.

@@ -280,7 +280,7 @@ impl Spec for RegistrySpec {
         const FULL_BYTES: f64 = 4_000.0;
         const REPLICA_BYTES: f64 = 512.0;
         /// An entry in the log of a replica, whose list grows by doubling.
-        const ENTRY_BYTES: f64 = 1.5 * 20.0;
+        const ENTRY_BYTES: f64 = 2.0 * 20.0;
         let (population, options) = (point.population, &self.options);
         let fulls = population.count(NodeType::FullNode);
         let devices = Self::devices(population);
