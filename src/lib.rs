@@ -1,6 +1,12 @@
 //! Deterministic discrete-event simulation of overlay networks of a million nodes and more.
 //!
-//! See the README for the tour, and `ARCHITECTURE.md` for the rooms.
+//! See the README for the tour, `ARCHITECTURE.md` for the rooms, and `examples/` for a protocol, a topology and a latency
+//! model of one's own, and for reading results.
+//!
+//! What follows semantic versioning: [`contract`], [`topologies`], [`engine`], [`metrics`], [`scenario`] and the types of
+//! [`report`], as well as the files of results. [`protocols`], [`registry`], [`claims`] and [`check`] are public so that they
+//! can be used, tested and measured, and may change with any minor version; so may [`cli`], of which only the commands and
+//! their exit codes are kept.
 
 pub mod check;
 pub mod claims;

@@ -3,13 +3,15 @@
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, stdout};
 use std::num::NonZeroUsize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::Instant;
 
 use super::progress::ProgressLine;
+use super::space::available_disk;
 use super::text::{shown, width};
+use super::trace::Traces;
 use super::{Failure, Format, RunArgs, print, sweep};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
@@ -17,74 +19,93 @@ use crate::report::{
     RunReport, at_width, bandwidth_table, check_writable, detection_table, drops_table, figures_tables,
     network_load_table, population_table, result_files, summary_json, write_results,
 };
-use crate::scenario::build::{Watch, run_point};
+use crate::scenario::build::{Watch, run_point, run_traced};
 use crate::scenario::{self, Point, Scenario, Table, plan};
 
+/// A scenario that is to be run, with its command line, and what its sweep needs if it has one.
+struct Job<'a> {
+    scenario: &'a Scenario,
+    command: String,
+    sweep: Option<sweep::Prepared>,
+}
+
 /// Runs all the scenarios of `args`. Nothing is simulated before all of them are known to be valid, to fit in memory
-/// and to have a place for their results.
+/// and on the disk, and to have a place for their results.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    let (overrides, threads) = (overrides(args), threads(args.threads));
-    let scenarios = load_all(args, &overrides)?;
-    let mut jobs = Vec::with_capacity(scenarios.len());
-    for (file, scenario) in args.files.iter().zip(&scenarios) {
-        let command = command(file, &overrides);
-        let prepared = match scenario.is_swept {
-            true => Some(sweep::prepare(file, &overrides, scenario, threads, &command)?),
-            false => None,
-        };
-        if args.shard.is_some() && prepared.is_none() {
-            let message =
-                format!("error: {} has no sweep, so it has no shards: run it without --shard", file.display());
-            return Err(Failure { code: Failure::BAD_SCENARIO, message });
-        }
-        match &prepared {
-            _ if args.list => {}
-            Some(prepared) => prepared.check_memory()?,
-            None => check_memory(file, &overrides, scenario, threads)?,
-        }
-        jobs.push((scenario, command, prepared));
-    }
+    let threads = threads(args.threads);
+    let scenarios = load_all(&args.files, &overrides(args))?;
+    let jobs = args.files.iter().zip(&scenarios).map(|(file, scenario)| job(args, file, scenario, threads));
+    let jobs: Vec<Job<'_>> = jobs.collect::<Result<_, _>>()?;
     if args.list {
-        return jobs.iter().try_for_each(|(scenario, _, prepared)| {
-            sweep::list(scenario, prepared.as_ref(), threads, args.shard, args.format)
-        });
+        return jobs
+            .iter()
+            .try_for_each(|job| sweep::list(job.scenario, job.sweep.as_ref(), threads, args.shard, args.format));
     }
+    check_disk(&scenarios, &args.out)?;
+    let mut traces = args.trace.open(scenarios.len())?;
     for scenario in &scenarios {
         check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     }
-    for (scenario, command, prepared) in &jobs {
-        if let Some(prepared) = prepared {
-            sweep::run(prepared, args)?;
-            continue;
+    jobs.iter().try_for_each(|job| match &job.sweep {
+        Some(prepared) => sweep::run(prepared, args),
+        None => run_once(args, job, threads, traces.as_mut()),
+    })
+}
+
+/// What there is to do with `scenario`, unless `args` ask for what it cannot do, or it will not fit in memory.
+fn job<'a>(args: &RunArgs, file: &Path, scenario: &'a Scenario, threads: usize) -> Result<Job<'a>, Failure> {
+    let bad = |message: String| Err(Failure { code: Failure::BAD_SCENARIO, message });
+    let overrides = overrides(args);
+    let command = command(file, &overrides);
+    if !scenario.is_swept {
+        if args.shard.is_some() {
+            return bad(format!("error: {} has no sweep, so it has no shards: run it without --shard", file.display()));
         }
-        let points = simulate(scenario, threads, args.quiet)?;
-        let report = RunReport {
-            scenario: &scenario.name,
-            description: &scenario.description,
-            scenario_hash: &scenario.hash,
-            seed: scenario.seed,
-            command,
-            effective: &scenario.effective,
-            thresholds: &scenario.thresholds,
-            points: &points,
-        };
-        let tables = tables(scenario, &report);
-        let folder = args.out.join(&scenario.name);
-        let mut files = result_files(&report);
-        files.push(("tables.txt", format!("$ {command}\n\n{tables}").into_bytes()));
-        write_results(&folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
-        match args.format {
-            _ if args.quiet => {}
-            Format::Human => {
-                // A narrow terminal gets narrower tables than the file.
-                let narrow = stdout().is_terminal().then(width);
-                let tables = narrow.map_or(tables, |width| at_width(width, || self::tables(scenario, &report)));
-                print(&format!("{tables}\nResults are in {}\n", folder.display()))?;
-            }
-            Format::Json => print(&String::from_utf8_lossy(&summary_json(&report)))?,
+        if !args.list {
+            check_memory(file, &overrides, scenario, threads)?;
         }
+        return Ok(Job { scenario, command, sweep: None });
     }
-    Ok(())
+    if args.trace.is_wanted() {
+        return bad(format!("error: {} has a sweep: trace one of its runs, with --set and no sweep", file.display()));
+    }
+    let prepared = sweep::prepare(file, &overrides, scenario, threads, &command)?;
+    if !args.list {
+        prepared.check_memory()?;
+    }
+    Ok(Job { scenario, command, sweep: Some(prepared) })
+}
+
+/// Runs the points of a scenario without a sweep, writes its results and prints its tables.
+fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, mut traces: Option<&mut Traces>) -> Result<(), Failure> {
+    let Job { scenario, command, .. } = job;
+    let points = simulate_into(scenario, threads, args.quiet, traces.as_deref_mut())?;
+    let report = RunReport {
+        scenario: &scenario.name,
+        description: &scenario.description,
+        scenario_hash: &scenario.hash,
+        seed: scenario.seed,
+        command,
+        effective: &scenario.effective,
+        thresholds: &scenario.thresholds,
+        points: &points,
+    };
+    let tables = tables(scenario, &report);
+    let folder = args.out.join(&scenario.name);
+    let mut files = result_files(&report);
+    files.push(("tables.txt", format!("$ {command}\n\n{tables}").into_bytes()));
+    write_results(&folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    let traced = traces.map_or(Ok(String::new()), |traces| traces.write(&points))?;
+    match args.format {
+        _ if args.quiet => Ok(()),
+        Format::Human => {
+            // A narrow terminal gets narrower tables than the file.
+            let narrow = stdout().is_terminal().then(width);
+            let tables = narrow.map_or(tables, |width| at_width(width, || self::tables(scenario, &report)));
+            print(&format!("{tables}\nResults are in {}\n{traced}", folder.display()))
+        }
+        Format::Json => print(&String::from_utf8_lossy(&summary_json(&report))),
+    }
 }
 
 /// The overrides of the scenario's keys, the seed among them.
@@ -104,14 +125,14 @@ fn command(file: &Path, overrides: &[String]) -> String {
 }
 
 /// Loads every file and refuses all that is wrong in any of them in one go.
-fn load_all(args: &RunArgs, overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
+pub(super) fn load_all(files: &[PathBuf], overrides: &[String]) -> Result<Vec<Scenario>, Failure> {
     let (mut scenarios, mut names) = (Vec::new(), BTreeMap::new());
     let mut failure: Option<Failure> = None;
     let mut fail = |code: u8, message: String| match &mut failure {
         Some(failure) => failure.message += &format!("\n{message}"),
         None => failure = Some(Failure { code, message }),
     };
-    for file in &args.files {
+    for file in files {
         match scenario::load(file, overrides) {
             Err(error) if error.is_io() => fail(Failure::INPUT_OUTPUT, shown(&error)),
             Err(error) => fail(Failure::BAD_SCENARIO, shown(&error)),
@@ -161,9 +182,30 @@ pub(super) fn check_memory(
     Err(Failure { code: Failure::WILL_NOT_FIT, message })
 }
 
+/// Refuses scenarios whose results will not fit where `out` is.
+fn check_disk(scenarios: &[Scenario], out: &Path) -> Result<(), Failure> {
+    let Some(available) = available_disk(out) else { return Ok(()) };
+    let points = scenarios.iter().flat_map(|scenario| scenario.points.iter().map(move |point| (scenario, point)));
+    let needed =
+        points.map(|(scenario, point)| plan::forecast(scenario, point, 1).disk_bytes).fold(0, u64::saturating_add);
+    if needed <= available {
+        return Ok(());
+    }
+    let mib = |bytes: u64| bytes as f64 / f64::from(1 << 20);
+    let message = format!(
+        "error: the results will not fit: about {:.1} MiB, and {:.1} MiB are available where {} is\n  free some, choose another \
+         folder with --out, or widen the buckets of the time series: --set timeline=60s",
+        mib(needed),
+        mib(available),
+        out.display()
+    );
+    Err(Failure { code: Failure::WILL_NOT_FIT, message })
+}
+
 /// The point of `scenario` that needs the most memory, and how many bytes it needs.
 fn largest_point(scenario: &Scenario, threads: usize) -> (u64, Option<&Point>) {
-    let needs = scenario.points.iter().map(|point| (plan::memory(scenario, point, threads), Some(point)));
+    let needs =
+        scenario.points.iter().map(|point| (plan::forecast(scenario, point, threads).memory_bytes, Some(point)));
     needs.max_by_key(|&(bytes, _)| bytes).unwrap_or((0, None))
 }
 
@@ -184,6 +226,16 @@ pub(super) fn threads(wanted: Option<u16>) -> usize {
 
 /// Runs every point of `scenario`.
 pub(super) fn simulate(scenario: &Scenario, threads: usize, quiet: bool) -> Result<Vec<PointResult>, Failure> {
+    simulate_into(scenario, threads, quiet, None)
+}
+
+/// Runs every point of `scenario`, and traces them if that is asked for.
+fn simulate_into(
+    scenario: &Scenario,
+    threads: usize,
+    quiet: bool,
+    mut traces: Option<&mut Traces>,
+) -> Result<Vec<PointResult>, Failure> {
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
     let start = Instant::now();
     let clock = move || start.elapsed().as_secs_f64();
@@ -194,7 +246,15 @@ pub(super) fn simulate(scenario: &Scenario, threads: usize, quiet: bool) -> Resu
         let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
         let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
         let watch = Watch { progress: &progress, clock: &clock };
-        let result = run_point(scenario, point, threads, &watch);
+        let result = match traces.as_deref_mut() {
+            None => run_point(scenario, point, threads, &watch),
+            Some(traces) => {
+                run_traced(scenario, point, threads, &watch, traces.tracing(scenario.seed)).map(|(result, log)| {
+                    traces.add(log);
+                    result
+                })
+            }
+        };
         drop(line);
         results.push(result.map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?);
     }

@@ -34,6 +34,8 @@ pub enum Domain {
     Workload = 8,
     /// Who the users of a generated registry are.
     Population = 9,
+    /// Which events are traced.
+    Trace = 10,
 }
 
 /// The key of one domain of one run.

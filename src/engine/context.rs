@@ -6,6 +6,7 @@ use super::event::{Alarm, Event, Windows};
 use super::lives::Lives;
 use super::network::Network;
 use super::outbox::Outbox;
+use super::probe::{Passing, Probe};
 use super::side::{Pending, Side, SideQueue};
 use super::simulation::Broadcast;
 use super::stream::Pool;
@@ -98,7 +99,7 @@ fn refuse_receiver(from: NodeId, to: NodeId) -> ! {
 const TOO_MANY_EFFECTS: &str = "a node has fewer than 2^32 effects";
 
 /// The effects of the nodes of one partition in one window.
-pub(super) struct Context<'a, P: Protocol, N> {
+pub(super) struct Context<'a, P: Protocol, N, O> {
     pub(super) shared: &'a Shared<'a, P, N>,
     pub(super) plan: WindowPlan,
     pub(super) outbox: &'a mut Outbox<P::Message>,
@@ -117,9 +118,10 @@ pub(super) struct Context<'a, P: Protocol, N> {
     pub(super) now: u64,
     /// The slice of time in which `now` lies.
     pub(super) slice: usize,
+    pub(super) probe: &'a mut O,
 }
 
-impl<P: Protocol, N: Network> Context<'_, P, N> {
+impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
     /// Turns to an event at the node with `index`, `offset` nanoseconds into the window.
     #[inline(always)]
     pub(super) fn turn_to(&mut self, index: u32, id: NodeId, node_type: NodeType, offset: u32) {
@@ -139,11 +141,19 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         }
     }
 
-    /// Counts `message`, which has arrived at the current node, as dropped.
-    pub(super) fn drop_arrived(&mut self, message: &P::Message, payload: usize, cause: Flow) {
+    /// Counts `message`, which has arrived at the current node from a sender with its number of it, as dropped.
+    pub(super) fn drop_arrived(
+        &mut self,
+        (from, sequence): (NodeId, u32),
+        message: &P::Message,
+        payload: usize,
+        cause: Flow,
+    ) {
         let bytes = u64::from(self.shared.protocol.wire_len(message, payload));
         let kind = self.shared.protocol.kind(message);
         self.tally.add(row(self.slice, cause, self.here.node_type), kind, 1, bytes);
+        let (time, to) = (SimTime::from_nanos(self.now), self.here.id);
+        self.probe.on_passing(Passing { time, from, to, sequence, kind, flow: cause });
     }
 
     /// Sends a message that has arrived at the current node down its link, if that has a limited capacity. Returns whether
@@ -158,7 +168,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
             access.park((from, sequence), index, time, message, payload, self.plan, windows, self.side);
             self.tally.queued[self.shared.protocol.kind(&message) % KINDS_MAX] += 1;
         } else {
-            self.drop_arrived(&message, payload.len(), Flow::DownlinkFull);
+            self.drop_arrived((from, sequence), &message, payload.len(), Flow::DownlinkFull);
         }
         true
     }
@@ -197,14 +207,20 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         let now = SimTime::from_nanos(self.now);
         let mut delay = shared.network.delay_in(sent.row, from, to, now, sent.draws.word()).as_nanos();
         let cause = if shared.may_drop { shared.network.drop_cause(from, to, now, sent.losses.word()) } else { None };
+        let passing = |flow| Passing { time: now, from, to, sequence, kind, flow };
+        self.probe.on_passing(passing(Flow::Sent));
         if sent.watched {
-            let Some(watched) = self.watch(sent.row, to, kind, bytes, delay, cause) else {
-                sent.lost += 1;
-                return None;
-            };
-            delay = watched;
+            match self.watch(sent.row, to, kind, bytes, delay, cause) {
+                Ok(watched) => delay = watched,
+                Err(cause) => {
+                    self.probe.on_passing(passing(cause));
+                    sent.lost += 1;
+                    return None;
+                }
+            }
         } else if let Some(cause) = cause {
             self.drop_sent(kind, bytes, cause);
+            self.probe.on_passing(passing(cause));
             sent.lost += 1;
             return None;
         }
@@ -226,7 +242,10 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
     }
 
     /// Sends a message over the uplink of the current node, and records its delay if neither that nor `cause` drops it.
-    /// Returns its delay with the time that the uplink took, or `None` if it never arrives.
+    /// Returns its delay with the time that the uplink took.
+    ///
+    /// # Errors
+    /// With what drops it.
     #[inline(never)]
     fn watch(
         &mut self,
@@ -236,7 +255,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         bytes: u64,
         delay: u64,
         cause: Option<Flow>,
-    ) -> Option<u64> {
+    ) -> Result<u64, Flow> {
         let shared = self.shared;
         let (mut delay, mut cause) = (delay, cause);
         if let (Some(capacity), Some(access)) = (&shared.capacity, self.access.as_deref_mut()) {
@@ -249,7 +268,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
         }
         if let Some(cause) = cause {
             self.drop_sent(kind, bytes, cause);
-            return None;
+            return Err(cause);
         }
         if self.is_measured()
             && let Some(delays) = self.tally.delays.get_mut(kind)
@@ -260,7 +279,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
                 self.tally.links[row + placement.region_of(to)].record(delay);
             }
         }
-        Some(delay)
+        Ok(delay)
     }
 
     /// Whether the slice of time of the current event is measured.
@@ -338,7 +357,7 @@ impl<P: Protocol, N: Network> Context<'_, P, N> {
     }
 }
 
-impl<P: Protocol, N: Network> Effects<P> for Context<'_, P, N> {
+impl<P: Protocol, N: Network, O: Probe> Effects<P> for Context<'_, P, N, O> {
     #[inline(always)]
     fn now(&self) -> SimTime {
         SimTime::from_nanos(self.now)

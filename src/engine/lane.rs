@@ -49,6 +49,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
         windows: Windows,
         windows_ahead: u64,
         tally: Tally,
+        probe: O,
     ) -> Self {
         Lane {
             inboxes: partitions.iter().map(|_| Inbox::new()).collect(),
@@ -63,7 +64,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
                 ahead: Vec::new(),
                 digest: Digest::default(),
                 judgements: Vec::new(),
-                probe: O::default(),
+                probe,
             },
             next: None,
         }

@@ -35,6 +35,7 @@ mod sorter;
 mod stream;
 mod tally;
 mod team;
+pub mod trace;
 mod wheel;
 
 pub use capacity::Capacity;
@@ -42,5 +43,5 @@ pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
 pub use latency::{Jitter, Latency, RegionMatrix, TAIL_MAX};
 pub use lives::{Life, Lives};
 pub use network::{Network, NetworkModel};
-pub use probe::{Cause, Probe};
+pub use probe::{Cause, Passing, Probe};
 pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation};

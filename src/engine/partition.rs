@@ -104,11 +104,11 @@ impl<P: Protocol> Partition<P> {
                 here: self.nodes.here(0),
                 now: 0,
                 slice: 0,
+                probe: &mut core.probe,
             },
             is_limited: shared.capacity.is_some(),
             living: self.living.as_deref_mut(),
             digest: &mut core.digest,
-            probe: &mut core.probe,
             node_type: NodeType::SuperNode,
             type_start: 0,
             type_len: self.nodes.end_of(NodeType::SuperNode) as u32,
@@ -280,9 +280,8 @@ fn unqueue<P: Protocol, N, O>(inbox: &Inbox<P::Message>, core: &mut Core<P, O>, 
 struct Walk<'a, P: Protocol, N, O> {
     nodes: Nodes,
     state: &'a mut P::State,
-    fx: Context<'a, P, N>,
+    fx: Context<'a, P, N, O>,
     digest: &'a mut Digest,
-    probe: &'a mut O,
     /// The type of the node at work, and the indexes of nodes of this type: nodes are ordered by type.
     node_type: NodeType,
     type_start: u32,
@@ -413,7 +412,8 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
                     return;
                 }
                 self.digest.add(here.index as u32, here.id, time, from, sequence, u64::MAX);
-                self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Timer, u64::MAX);
+                let at = self.fx.now();
+                self.fx.probe.on_event(at, here.id, from, sequence, Cause::Timer, u64::MAX);
                 self.fx.shared.protocol.handle_timer(self.state, here, timer, &mut self.fx);
             }
             Side::Parcel { message, source, start, len } => {
@@ -433,7 +433,8 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         let (here, now, turn) = (self.fx.here, self.fx.now, living.turn(number));
         let (from, sequence) = NOBODY;
         self.digest.add(here.index as u32, here.id, now, from, sequence, turn as u64);
-        self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Turn(turn), turn as u64);
+        let at = self.fx.now();
+        self.fx.probe.on_event(at, here.id, from, sequence, Cause::Turn(turn), turn as u64);
         let protocol = self.fx.shared.protocol;
         match turn {
             Turn::Joined => {
@@ -457,7 +458,7 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
         self.fx.tally.queued[self.fx.shared.protocol.kind(&message) % KINDS_MAX] -= 1;
         let taken = self.fx.access.as_deref_mut().map(|access| access.take_payload(payload));
         let payload = taken.unwrap_or_default();
-        if self.is_nobody_here(&message, payload.len()) {
+        if self.is_nobody_here(from, sequence, &message, payload.len()) {
             return;
         }
         let mut digest = *self.digest;
@@ -467,11 +468,11 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
 
     /// Whether the current node is down; then a message to it is dropped.
     #[inline(always)]
-    fn is_nobody_here(&mut self, message: &P::Message, payload: usize) -> bool {
+    fn is_nobody_here(&mut self, from: u32, sequence: u32, message: &P::Message, payload: usize) -> bool {
         let is_down = self.living.as_ref().is_some_and(|living| !living.is_up(self.fx.here.index));
         if is_down {
             self.unhandled += 1;
-            self.fx.drop_arrived(message, payload, Flow::ReceiverDown);
+            self.fx.drop_arrived((from, sequence), message, payload, Flow::ReceiverDown);
         }
         is_down
     }
@@ -486,7 +487,7 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
 
     #[inline(always)]
     fn handle_message(&mut self, digest: &mut Digest, from: u32, sequence: u32, message: P::Message, payload: &[u8]) {
-        if self.is_nobody_here(&message, payload.len())
+        if self.is_nobody_here(from, sequence, &message, payload.len())
             || (self.is_limited && self.is_parked(from, sequence, message, payload))
         {
             return;
@@ -504,7 +505,8 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
             contents ^= hash_bytes(payload);
         }
         digest.add(here.index as u32, here.id, self.fx.now, from, sequence, contents);
-        self.probe.on_event(self.fx.now(), here.id, from, sequence, Cause::Message(protocol.kind(&message)), contents);
+        let at = self.fx.now();
+        self.fx.probe.on_event(at, here.id, from, sequence, Cause::Message(protocol.kind(&message)), contents);
         protocol.handle_message(self.state, here, from, message, payload, &mut self.fx);
     }
 

@@ -1,7 +1,8 @@
 //! Probes: code that watches every event of a run. The default watches nothing and costs nothing.
 
-use crate::contract::{NodeId, SimTime};
-use crate::metrics::Turn;
+use super::simulation::Outcome;
+use crate::contract::{NodeId, Protocol, SimTime};
+use crate::metrics::{Flow, Turn};
 
 /// What made a node act.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -14,6 +15,23 @@ pub enum Cause {
     Turn(Turn),
 }
 
+/// What became of a message before it was received, or instead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Passing {
+    /// When.
+    pub time: SimTime,
+    /// The sender.
+    pub from: NodeId,
+    /// The receiver.
+    pub to: NodeId,
+    /// The sender's number of the message.
+    pub sequence: u32,
+    /// Its kind.
+    pub kind: usize,
+    /// [`Flow::Sent`], or the cause of a drop.
+    pub flow: Flow,
+}
+
 /// Watches the events of a run. Each thread has its own probe; all are given back at the end of the run.
 ///
 /// A probe sees the events of one node in their order. The order across nodes depends on threads and partitions;
@@ -22,9 +40,39 @@ pub trait Probe: Send + Default {
     /// An event was handled at `to`. A timer has `from == to`; when `to` comes or goes, `from` and `sequence` are the
     /// largest numbers there are.
     fn on_event(&mut self, time: SimTime, to: NodeId, from: NodeId, sequence: u32, cause: Cause, contents: u64);
+
+    /// A message was sent, or dropped on its way or on its arrival. Broadcasts that are counted as a whole are not among them.
+    #[inline(always)]
+    fn on_passing(&mut self, _passing: Passing) {}
 }
 
 impl Probe for () {
     #[inline(always)]
     fn on_event(&mut self, _: SimTime, _: NodeId, _: NodeId, _: u32, _: Cause, _: u64) {}
+}
+
+impl<P: Protocol, O> Outcome<P, O> {
+    /// The outcome as it would be without probes, and the probes.
+    pub fn without_probes(self) -> (Outcome<P>, Vec<O>) {
+        let Outcome { slices, delays, links, bandwidth, digest, events, windows, in_flight, bytes, .. } = self;
+        let Outcome { partitions, lives, judgements, states, probes, .. } = self;
+        let threads = vec![(); probes.len()];
+        let outcome = Outcome {
+            slices,
+            delays,
+            links,
+            bandwidth,
+            digest,
+            events,
+            windows,
+            in_flight,
+            bytes,
+            partitions,
+            lives,
+            judgements,
+            states,
+            probes: threads,
+        };
+        (outcome, probes)
+    }
 }

@@ -217,6 +217,14 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
     /// # Panics
     /// As [`Simulation::new`].
     pub fn with_probe(protocol: &'a P, network: &'a N, settings: Settings) -> Self {
+        Simulation::with_probes(protocol, network, settings, O::default)
+    }
+
+    /// As [`Simulation::new`], with what `probe` makes in every thread.
+    ///
+    /// # Panics
+    /// As [`Simulation::new`].
+    pub fn with_probes(protocol: &'a P, network: &'a N, settings: Settings, probe: impl Fn() -> O) -> Self {
         let kinds = protocol.kinds().len();
         assert!((1..=KINDS_MAX).contains(&kinds), "a protocol has 1 to {KINDS_MAX} message kinds, not {kinds}");
         let longest = network.largest_delay().map_or(u64::MAX, SimSpan::as_nanos);
@@ -254,7 +262,8 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         let lanes = (0..threads)
             .map(|lane| {
                 let own = (lane..partitions).step_by(threads).filter_map(|partition| built[partition].take()).collect();
-                Mutex::new(Lane::new(own, partitions_log2, windows, ahead, Tally::new(kinds, settings.delays, regions)))
+                let tally = Tally::new(kinds, settings.delays, regions);
+                Mutex::new(Lane::new(own, partitions_log2, windows, ahead, tally, probe()))
             })
             .collect();
         Simulation { run: Run { shared, settings, lanes, partitions }, pool }

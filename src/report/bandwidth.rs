@@ -9,7 +9,7 @@ use crate::claims::{bandwidth_budget, monthly_data};
 use crate::contract::NodeType;
 use crate::metrics::{Bandwidth, PointResult, Spread};
 
-const COLUMNS: [&str; 13] = [
+pub(super) const COLUMNS: [&str; 13] = [
     "approach",
     "nodes",
     "method",

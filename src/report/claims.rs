@@ -11,6 +11,7 @@ use crate::claims::verdict::{Part, Verdict, together};
 use crate::claims::{Claim, Definition};
 
 pub use charts::{growth_svg, verdicts_svg};
+pub(super) use rows::COLUMNS;
 pub use rows::{claims_csv, claims_json};
 
 /// A claim with what was found.

@@ -8,7 +8,7 @@ use super::{RunReport, sheet};
 use crate::contract::{NodeType, SimSpan};
 use crate::metrics::{Detection, FailureGroup, FailureKind, PointResult, Stage, StageFigures, Times};
 
-const COLUMNS: [&str; 23] = [
+pub(super) const COLUMNS: [&str; 23] = [
     "approach",
     "nodes",
     "detector",

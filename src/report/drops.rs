@@ -8,7 +8,7 @@ use super::{RunReport, sheet};
 use crate::contract::NodeType;
 use crate::metrics::{Count, Flow, PointResult};
 
-const COLUMNS: [&str; 9] =
+pub(super) const COLUMNS: [&str; 9] =
     ["approach", "nodes", "kind", "node_type", "cause", "messages", "payload_bytes", "wire_bytes", "share_of_sent"];
 
 /// The word for all kinds of messages and all types of nodes.

@@ -8,9 +8,10 @@ use super::{RunReport, sheet};
 use crate::claims::claim;
 use crate::metrics::{Figure, Figures, PointResult};
 
-const COLUMNS: [&str; 10] =
+pub(super) const COLUMNS: [&str; 10] =
     ["approach", "nodes", "obtained", "topic", "subject", "figure", "unit", "value", "claim", "documented"];
-const CURVE_COLUMNS: [&str; 9] = ["approach", "nodes", "topic", "subject", "curve", "x_unit", "x", "y_unit", "y"];
+pub(super) const CURVE_COLUMNS: [&str; 9] =
+    ["approach", "nodes", "topic", "subject", "curve", "x_unit", "x", "y_unit", "y"];
 
 #[derive(Serialize)]
 struct Row<'a> {

@@ -7,7 +7,7 @@ use super::number::Number;
 use super::{RunReport, sheet};
 use crate::metrics::PointResult;
 
-const COLUMNS: [&str; 11] =
+pub(super) const COLUMNS: [&str; 11] =
     ["approach", "nodes", "kind", "count", "min_ms", "p50_ms", "p90_ms", "p99_ms", "p999_ms", "max_ms", "mean_ms"];
 
 #[derive(Serialize)]

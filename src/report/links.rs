@@ -7,7 +7,7 @@ use super::{RunReport, sheet};
 use crate::contract::SimSpan;
 use crate::metrics::PointResult;
 
-const COLUMNS: [&str; 11] = [
+pub(super) const COLUMNS: [&str; 11] = [
     "approach",
     "nodes",
     "from_region",

@@ -7,7 +7,7 @@ use super::{RunReport, sheet};
 use crate::contract::NodeType;
 use crate::metrics::{PointResult, Traffic};
 
-const MESSAGE_COLUMNS: [&str; 13] = [
+pub(super) const MESSAGE_COLUMNS: [&str; 13] = [
     "approach",
     "nodes",
     "protocol",
@@ -84,7 +84,7 @@ fn message_rows(point: &PointResult) -> Vec<MessageRow<'_>> {
     rows
 }
 
-const TIMELINE_COLUMNS: [&str; 8] =
+pub(super) const TIMELINE_COLUMNS: [&str; 8] =
     ["approach", "nodes", "start_s", "phase", "kind", "direction", "messages", "payload_bytes"];
 
 #[derive(Serialize)]

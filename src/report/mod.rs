@@ -6,6 +6,7 @@
 mod bandwidth;
 mod claims;
 mod detection;
+mod dictionary;
 mod drops;
 mod figures;
 mod folder;
@@ -25,6 +26,7 @@ mod sheet;
 mod summary;
 mod table;
 mod thresholds;
+mod trace;
 mod write;
 
 use crate::metrics::{PointResult, Threshold};
@@ -32,6 +34,7 @@ use crate::metrics::{PointResult, Threshold};
 pub use bandwidth::{bandwidth_csv, bandwidth_table};
 pub use claims::{Answer, Ran, claims_csv, claims_human, claims_json, claims_markdown, growth_svg, verdicts_svg};
 pub use detection::{detection_csv, detection_table};
+pub use dictionary::dictionary;
 pub use drops::{drops_csv, drops_table};
 pub use figures::{curves_csv, figures_csv, figures_tables};
 pub use folder::{ReadError, ResultFolder};
@@ -51,6 +54,7 @@ pub use summary::{
 pub use table::at_width;
 pub(crate) use table::table_with;
 pub use thresholds::thresholds_csv;
+pub use trace::{TRACE_COLUMNS, TraceRow, trace_csv, trace_jsonl, turn_name};
 pub use write::{WriteError, check_writable, write_results};
 
 /// All that a report says about one run of a scenario.

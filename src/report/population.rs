@@ -8,7 +8,7 @@ use super::{RunReport, sheet};
 use crate::contract::NodeType;
 use crate::metrics::{PointResult, PopulationOverTime, PopulationRow};
 
-const COLUMNS: [&str; 13] = [
+pub(super) const COLUMNS: [&str; 13] = [
     "approach",
     "nodes",
     "time_s",

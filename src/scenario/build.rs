@@ -1,7 +1,10 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
+use std::cell::RefCell;
+
 use crate::contract::{Domain, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::engine::faults::Schedule;
+use crate::engine::trace::{Record, Trace, Tracing};
 use crate::engine::{
     Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
 };
@@ -56,6 +59,23 @@ pub struct Job<'a> {
     watch: &'a Watch<'a>,
     /// When building began.
     began: f64,
+    /// Where the trace goes, if there is to be one.
+    sink: Option<&'a Sink>,
+}
+
+/// Takes in the trace of a run.
+struct Sink {
+    tracing: Tracing,
+    log: RefCell<TraceLog>,
+}
+
+/// What was traced of a run.
+#[derive(Clone, Debug, Default)]
+pub struct TraceLog {
+    /// The records, in their order.
+    pub records: Vec<Record>,
+    /// How many more there would have been without the bound.
+    pub cut: u64,
 }
 
 /// Simulates one point of `scenario` on `threads` threads.
@@ -67,6 +87,32 @@ pub fn run_point(
     point: &Point,
     threads: usize,
     watch: &Watch<'_>,
+) -> Result<PointResult, Violation> {
+    run_into(scenario, point, threads, watch, None)
+}
+
+/// As [`run_point`], and writes down `tracing` of its events. A traced run takes longer and gives the same result.
+///
+/// # Errors
+/// As [`run_point`].
+pub fn run_traced(
+    scenario: &Scenario,
+    point: &Point,
+    threads: usize,
+    watch: &Watch<'_>,
+    tracing: Tracing,
+) -> Result<(PointResult, TraceLog), Violation> {
+    let sink = Sink { tracing, log: RefCell::default() };
+    let result = run_into(scenario, point, threads, watch, Some(&sink))?;
+    Ok((result, sink.log.into_inner()))
+}
+
+fn run_into(
+    scenario: &Scenario,
+    point: &Point,
+    threads: usize,
+    watch: &Watch<'_>,
+    sink: Option<&Sink>,
 ) -> Result<PointResult, Violation> {
     reset_peak_memory();
     let (population, seed) = (point.population, scenario.seed);
@@ -87,7 +133,7 @@ pub fn run_point(
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
     let layout = settings.partitions_log2();
-    let job = Job { scenario, point, settings, watch, began: (watch.clock)() };
+    let job = Job { scenario, point, settings, watch, began: (watch.clock)(), sink };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
     let adaptive = AdaptiveHeartbeat { base_interval: interval };
     let clustering = clustering(&scenario.network.latency, seed, point.nearby);
@@ -327,9 +373,7 @@ impl Job<'_> {
             self.settings.seed,
         );
         let (boundaries, threads) = (self.settings.boundaries.clone(), self.settings.threads);
-        let simulation = Simulation::new(protocol, &network, self.settings.clone());
-        let built = (self.watch.clock)();
-        let outcome = simulation.run_watched(self.watch.progress)?;
+        let (built, outcome) = self.simulate(protocol, &network)?;
         let seconds = (self.watch.clock)() - built;
         let figures = EngineFigures {
             events: outcome.events,
@@ -342,6 +386,22 @@ impl Job<'_> {
         };
         let found = find(&outcome);
         Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
+    }
+
+    /// The outcome of `protocol` on `network`, and when all was built.
+    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Outcome<P>), Violation> {
+        let settings = self.settings.clone();
+        let Some(sink) = self.sink else {
+            let simulation = Simulation::new(protocol, network, settings);
+            let built = (self.watch.clock)();
+            return Ok((built, simulation.run_watched(self.watch.progress)?));
+        };
+        let simulation = Simulation::with_probes(protocol, network, settings, || Trace::new(sink.tracing));
+        let built = (self.watch.clock)();
+        let (outcome, traces) = simulation.run_watched(self.watch.progress)?.without_probes();
+        let (records, cut) = Trace::gather(traces);
+        *sink.log.borrow_mut() = TraceLog { records, cut };
+        Ok((built, outcome))
     }
 
     fn result<P: Protocol>(

@@ -10,7 +10,7 @@ pub(crate) const SMALL: &str = "name = \"small\"\nnodes = [120, 200]\nwarmup = \
     heartbeat.interval = \"5s\"\n";
 
 /// What a run writes, in alphabetical order.
-pub(crate) const FILES: [&str; 11] = [
+pub(crate) const FILES: [&str; 12] = [
     "bandwidth.csv",
     "detection.csv",
     "drops.csv",

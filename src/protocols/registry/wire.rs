@@ -74,7 +74,7 @@ const PACKED_LEN: usize = 17;
 const FIELDS_MAX: usize = 11;
 
 /// Names of the kinds, in their order.
-pub(super) const NAMES: [&str; 25] = [
+pub const NAMES: [&str; 25] = [
     "ask",
     "told",
     "request",

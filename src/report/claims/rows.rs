@@ -7,7 +7,7 @@ use super::super::sheet;
 use super::{Answer, Ran};
 use crate::claims::verdict::Part;
 
-const COLUMNS: [&str; 27] = [
+pub(in super::super) const COLUMNS: [&str; 27] = [
     "id",
     "document",
     "quote",

@@ -2,6 +2,7 @@
 
 use super::super::build::{Found, Job};
 use super::super::options::span;
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -78,6 +79,16 @@ pub(super) fn round_messages(pattern: Pattern, replicas: f64) -> f64 {
         Pattern::Pbft => (2.0 * replicas + 1.0) * (replicas - 1.0),
         Pattern::Linear => 3.0 * (replicas - 1.0),
     }
+}
+
+/// Deliveries and timers of a run: in each round all messages, which take a timer where they take time to handle, and at each
+/// replica and at the leader a timer. A round takes the interval and three messages.
+pub(super) fn events(options: &ConsensusOptions, replicas: f64, on: &Conditions) -> f64 {
+    let round = options.interval.as_secs_f64() + 3.0 * on.delay;
+    let rounds = (on.run / round).min(options.heights.map_or(f64::INFINITY, f64::from));
+    let timers = if options.processing[0] > SimSpan::ZERO { 1.0 } else { 0.0 };
+    let messages = round_messages(options.pattern, replicas) * (1.0 - on.lost);
+    rounds * (messages * (1.0 + timers) + replicas + 1.0)
 }
 
 /// Memory of `replicas` and of a round of votes under way, in bytes, with records of `heights`.
@@ -162,6 +173,14 @@ impl Spec for ConsensusSpec {
 
     fn memory(&self, _: &Scenario, point: &Point) -> u64 {
         memory(&self.options, u64::from(point.population.total()), u64::from(self.options.records_max))
+    }
+
+    fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        events(&self.options, f64::from(point.population.total()), on)
+    }
+
+    fn kinds(&self) -> usize {
+        MessageKind::ALL.len()
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::super::build::{Found, Job};
 use super::super::options::span;
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -61,6 +62,16 @@ impl DiscoverySpec {
         vec![found(states, self.parents as usize), tables(kademlia)]
     }
 
+    /// Deliveries and timers where `clients` look for parents among `members`: requests are answered and have a timer, as
+    /// have the choice and its confirmation.
+    pub(super) fn events_of(&self, members: f64, clients: f64, on: &Conditions) -> f64 {
+        let arrives = 1.0 - on.lost;
+        let answered = arrives + arrives * arrives;
+        let begun = (on.run / self.over.as_secs_f64()).min(1.0);
+        let each = self.network().asked(members) * (1.0 + answered) + f64::from(self.parents) * answered + 2.0;
+        self.network().events_of(members, on) + clients * begun * each
+    }
+
     fn counts(point: &Point) -> (f64, f64) {
         let members = f64::from(point.population.range(NodeType::FullNode).end);
         (members, f64::from(point.population.total()) - members)
@@ -87,6 +98,15 @@ impl Spec for DiscoverySpec {
         let (members, clients) = Self::counts(point);
         let child = CLIENT_BYTES + f64::from(self.parents) * CHILD_BYTES;
         self.network().memory_of(members) + (clients * child) as u64
+    }
+
+    fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let (members, clients) = Self::counts(point);
+        self.events_of(members, clients, on)
+    }
+
+    fn kinds(&self) -> usize {
+        10
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
+use super::super::plan::events::{Conditions, reach};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, states_of, words};
@@ -226,6 +227,51 @@ impl DisseminationSpec {
         matches!(self.spread, Spread::Push { fanout: 8 }) && point.population.total() == 1_000_000
     }
 
+    /// How many links a node of a type has in the mesh, on average: between those that it wants and the most.
+    fn degree(mesh: &MeshOptions, node_type: NodeType) -> f64 {
+        let factor = match node_type {
+            NodeType::SuperNode => mesh.super_factor,
+            NodeType::FullNode => mesh.full_factor,
+            NodeType::LightNode | NodeType::MobileNode => 1,
+        };
+        let wanted = f64::from(factor) * (f64::from(mesh.degree) + f64::from(mesh.high)) / 2.0;
+        wanted.min(f64::from(mesh.contacts) - 1.0)
+    }
+
+    /// Deliveries and timers of all nodes of `point`, about.
+    fn all_events(&self, point: &Point, on: &Conditions) -> f64 {
+        let arrives = 1.0 - on.lost;
+        let published = f64::from(self.options(point).publishing.messages);
+        let each = NodeType::ALL.map(|node_type| (node_type, on.alive(point, node_type)));
+        let nodes: f64 = each.iter().map(|(_, nodes)| nodes).sum();
+        let (all, once) = (published * nodes, on.lost * on.lost);
+        // A comparison has a timer, and is answered only where something was missed.
+        let repair = self.repair.map_or(0.0, |repair| nodes * on.times(repair) * (1.0 + arrives));
+        let own = match self.spread {
+            Spread::Push { fanout } => all * reach(f64::from(fanout) * arrives) * f64::from(fanout) * arrives,
+            // Announced, then wanted, with a timer, and sent.
+            Spread::Lazy { fanout } => {
+                let reached = all * reach(f64::from(fanout) * arrives);
+                reached * (f64::from(fanout) * arrives + 2.0 * arrives + 1.0 + once)
+            }
+            // A round has a timer; of what is new in it each node is told once, asks for it or not, and gets it.
+            Spread::Rounds { period, .. } => nodes * on.times(period) * (1.0 + arrives) + all * (1.0 + arrives),
+            Spread::Mesh(mesh) => {
+                let beats = on.times(mesh.heartbeat);
+                let spread = |(node_type, nodes): &(NodeType, f64)| {
+                    let degree = Self::degree(&mesh, *node_type);
+                    // Passed on to all but who sent it; links are made once and renewed again and again.
+                    nodes * (published * (degree - 1.0) + degree * (0.5 + beats / f64::from(mesh.renew)))
+                };
+                let window = mesh.heartbeat.as_secs_f64() * f64::from(mesh.gossip);
+                let told = (published * window / on.run).min(1.0) * beats;
+                let announced = nodes * told.min(published * f64::from(mesh.gossip)) * f64::from(mesh.lazy);
+                (each.iter().map(spread).sum::<f64>() + announced) * arrives + nodes * beats
+            }
+        };
+        own + repair
+    }
+
     fn per_second(&self, point: &Point) -> f64 {
         let nodes = f64::from(point.population.total());
         let (published, rate) = (1.0 / self.every.as_secs_f64(), |span: SimSpan| 1.0 / span.as_secs_f64());
@@ -277,8 +323,8 @@ impl Spec for DisseminationSpec {
         /// Cells of 8 bytes by delay and by hops, in each of up to 64 partitions and in the sum; see the figures of the
         /// protocol.
         const MESSAGE_BYTES: u64 = 6_200 * 8;
-        /// An event and its message in a queue that grows by half.
-        const EVENT_BYTES: u64 = 48;
+        /// An event and its message.
+        const EVENT_BYTES: u64 = 24;
         let options = self.options(point);
         let nodes = u64::from(point.population.total());
         let contacts = if let Spread::Mesh(mesh) = self.spread { u64::from(mesh.contacts) * 5 } else { 0 };
@@ -291,6 +337,14 @@ impl Spec for DisseminationSpec {
             Spread::Mesh(mesh) => u64::from(mesh.high),
         };
         nodes * (own + copies * EVENT_BYTES) + u64::from(options.publishing.messages) * MESSAGE_BYTES
+    }
+
+    fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        self.all_events(point, on)
+    }
+
+    fn kinds(&self) -> usize {
+        Dissemination::KIND_NAMES.len()
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

@@ -2,10 +2,11 @@
 
 use super::super::build::{Found, Job};
 use super::super::options::span;
+use super::super::plan::events::{Conditions, renewals};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several};
-use crate::contract::SimSpan;
+use crate::contract::{NodeType, SimSpan};
 use crate::engine::{Outcome, Violation};
 use crate::metrics::{Curve, Figures, PointResult, Spread};
 use crate::protocols::kademlia::lookup::Purpose;
@@ -133,6 +134,47 @@ impl KademliaSpec {
         k + libm::log2(nodes.max(2.0)) / libm::log2(k + 2.0) + f64::from(self.options.alpha)
     }
 
+    /// Hops of a lookup to one of the `holders` that are nearest, of `nodes`. A contact shares a bit more with the key than
+    /// its bucket says, and the best of k as many as the smallest of k uniform numbers has leading zeros: log2(k) + 0.83.
+    fn hops(&self, nodes: f64, holders: f64) -> f64 {
+        let k = f64::from(self.options.k);
+        let bits = libm::log2((nodes / k / holders).max(1.0));
+        1.0 + bits / (libm::log2(k) + 1.83)
+    }
+
+    /// Requests of a lookup of a node: alpha on each hop but the last, and then the k nearest.
+    pub(super) fn asked(&self, nodes: f64) -> f64 {
+        f64::from(self.options.k) + f64::from(self.options.alpha) * (self.hops(nodes, 1.0) - 1.0)
+    }
+
+    /// Deliveries and timers of a network of `nodes`: a request is answered and has a timer, and as the bucket of who asks
+    /// is full as a rule, who is asked pings a contact in it, which takes as much.
+    pub(super) fn events_of(&self, nodes: f64, on: &Conditions) -> f64 {
+        let KademliaOptions { refresh, lookups, values, alpha, k, .. } = self.options;
+        let [alpha, k] = [alpha, k].map(f64::from);
+        let joined = if let Bootstrap::Joins(over) = self.bootstrap { over.as_secs_f64().min(on.run) } else { 0.0 };
+        let left = on.run - joined;
+        let looks = lookups.map_or(0.0, |mean| nodes * renewals(left, mean));
+        // A key in a bucket is nearer the more the bucket shares: half the hops, on average.
+        let buckets = libm::log2(nodes.max(2.0));
+        let refreshes = refresh.map_or(0.0, |span| nodes * buckets * on.times(span));
+        let half = k + alpha * (self.hops(nodes, 1.0) - 1.0) / 2.0;
+        let joins = if joined > 0.0 { nodes * (self.asked(nodes) + buckets * half) } else { 0.0 };
+        let mut requests = looks * self.asked(nodes) + refreshes * half + joins;
+        let mut others = looks + refresh.map_or(0.0, |span| nodes * on.times(span));
+        if let Some(values) = values {
+            let found = values.lookups.map_or(0.0, |mean| nodes * renewals(left - values.over.as_secs_f64(), mean));
+            let published =
+                f64::from(values.values) * (1.0 + values.again.map_or(0.0, |again| left / again.as_secs_f64()));
+            requests += found * alpha * self.hops(nodes, k) + published * self.asked(nodes);
+            // Stored at k nodes, which confirm it.
+            others += found + published * 2.0 * k;
+        }
+        let arrives = 1.0 - on.lost;
+        let request = 1.0 + arrives + arrives * arrives;
+        requests * request * (1.0 + arrives) + others
+    }
+
     fn nodes(point: &Point) -> f64 {
         f64::from(point.population.total())
     }
@@ -159,6 +201,14 @@ impl Spec for KademliaSpec {
 
     fn memory(&self, _: &Scenario, point: &Point) -> u64 {
         self.memory_of(Self::nodes(point))
+    }
+
+    fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        self.events_of(on.alive(point, NodeType::FullNode), on)
+    }
+
+    fn kinds(&self) -> usize {
+        8
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

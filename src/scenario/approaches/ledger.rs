@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -207,6 +208,41 @@ impl Spec for LedgerSpec {
         let consensus = consensus::memory(&self.options.consensus, supers as u64, heights as u64);
         (links * LINK_BYTES + clients * CLIENT_BYTES + fulls * FULL_BYTES + blocks + pooled + under_way) as u64
             + consensus
+    }
+
+    fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let (population, options) = (point.population, &self.options);
+        let arrives = 1.0 - on.lost;
+        let supers = f64::from(population.count(NodeType::SuperNode));
+        let [fulls, lights, mobiles] =
+            [NodeType::FullNode, NodeType::LightNode, NodeType::MobileNode].map(|tier| on.alive(point, tier));
+        let blocks = on.run / (options.consensus.interval.as_secs_f64() + 3.0 * on.delay);
+        // Announced by every parent, asked for, and sent, with a timer; then a header to each client.
+        let headers = lights + if options.mobile_headers { mobiles } else { 0.0 };
+        let of_block = fulls * ((f64::from(self.super_parents) + 2.0) * arrives + 1.0) + headers * arrives;
+        // Submitted, accepted and included; timers of the next, of the answer, and of the validation.
+        let validated = if options.validation > SimSpan::ZERO { 1.0 } else { 0.0 };
+        let transactions = options.submissions.map_or(0.0, |submissions| {
+            let each = [0.0, 0.0, lights, mobiles];
+            let from = each.iter().zip(submissions.types).filter(|(_, is_on)| *is_on).map(|(nodes, _)| nodes);
+            from.sum::<f64>() * on.times(submissions.every)
+        });
+        // What comes within a span goes together; each takes two messages and two timers, and a share one of each.
+        let together = |each: f64, span: SimSpan| each / (1.0 + each / on.run * span.as_secs_f64());
+        let batches = fulls * together(transactions / fulls.max(1.0), options.batch);
+        let shares = supers * together(batches / supers.max(1.0), options.share);
+        // The first comes one to two spans after the start.
+        let checks = options.check.map_or(0.0, |check| (on.times(check) - 1.5).max(0.0));
+        blocks * of_block
+            + consensus::events(&options.consensus, supers, on)
+            + transactions * (3.0 * arrives + 2.0 + validated)
+            + batches * (2.0 * arrives + 2.0)
+            + shares * (arrives + 1.0)
+            + headers * checks
+    }
+
+    fn kinds(&self) -> usize {
+        MessageKind::ALL.len() + 11
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::super::build::{Found, Job, Judging, clustering};
 use super::super::options::span;
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -166,6 +167,47 @@ impl Spec for MobileSpec {
         u64::from(point.population.count(NodeType::MobileNode)) * PHONE_BYTES
             + self.links(point) * LINK_BYTES
             + fulls * PARENT_BYTES
+    }
+
+    fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let options = self.options(scenario);
+        let arrives = 1.0 - on.lost;
+        let mobiles = on.alive(point, NodeType::MobileNode);
+        let parents = f64::from(self.parents);
+        let often = |span: Option<SimSpan>| span.map_or(0.0, |span| on.times(span));
+        let (transactions, news) = (often(options.transactions), often(options.news));
+        let beats = on.times(options.policy.interval());
+        // A silence of a span follows on what is sent at a rate with a chance of e^-x, and lasts (1 - e^-x) / rate, where x
+        // is the rate times the span: so e^-x / (1 - e^-x) heartbeats follow on each that is sent.
+        let silences = |sent: f64| {
+            let expected = sent / beats;
+            if expected > 0.0 { sent / libm::expm1(expected) } else { beats }
+        };
+        // Heartbeats to all parents, their timers, checks that are pushed and wait for the radio.
+        let (heartbeats, timers, checks) = match options.policy {
+            WakePolicy::Ping { .. } | WakePolicy::Adaptive { .. } => (beats, beats, 0.0),
+            WakePolicy::Piggyback { .. } => {
+                let alone = silences(transactions);
+                (alone + transactions * (parents - 1.0) / parents, alone + transactions, 0.0)
+            }
+            WakePolicy::Push { .. } => {
+                let alone = silences(transactions + news);
+                (alone + transactions * (parents - 1.0) / parents, alone, alone)
+            }
+        };
+        // A transaction has a timer; news have one, a notice, a confirmation, and wait for the radio as often as not.
+        let of_mobile = heartbeats * parents * arrives
+            + timers
+            + checks * arrives
+            + transactions * (1.0 + arrives)
+            + news * (1.5 + 2.0 * arrives);
+        let fulls = on.alive(point, NodeType::FullNode);
+        let with_children = fulls * (1.0 - libm::exp(-(self.links(point) as f64) / fulls.max(1.0)));
+        mobiles * of_mobile + with_children * on.times(options.look)
+    }
+
+    fn kinds(&self) -> usize {
+        6
     }
 
     fn messages_per_second(&self, scenario: &Scenario, point: &Point) -> f64 {

@@ -16,6 +16,7 @@ mod sharding;
 use super::build::{Job, Judging};
 use super::codes::Code;
 use super::keys::Told;
+use super::plan::events::Conditions;
 use super::problem::{Draft, Place};
 use super::reader::{Reader, Section};
 use super::tree::Value;
@@ -179,6 +180,12 @@ pub(super) trait Spec {
 
     /// Memory that its nodes take besides what the engine does, in bytes.
     fn memory(&self, scenario: &Scenario, point: &Point) -> u64;
+
+    /// Deliveries and timers of a run under the conditions `on`, about; nodes that come and go are not among them.
+    fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64;
+
+    /// How many kinds of messages its protocol has.
+    fn kinds(&self) -> usize;
 
     /// Messages that all its nodes send together in a second, about.
     fn messages_per_second(&self, scenario: &Scenario, point: &Point) -> f64;

@@ -3,6 +3,7 @@
 //! Each layer has a table with the options of the approach of that name, such as `[approach.recommended.ledger]`.
 
 use super::super::build::{Found, Job, clustering};
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -161,6 +162,31 @@ impl Spec for RecommendedSpec {
         const LINK_BYTES: f64 = 12.0;
         let layers: u64 = self.layers(point).iter().map(|(spec, point)| spec.memory(scenario, point)).sum();
         layers + (self.tier_links(point.population) * LINK_BYTES) as u64
+    }
+
+    fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let [routing, ledger, _, mobile, dissemination, sharding] = self.layers(point);
+        let layers = [routing, ledger, mobile, dissemination, sharding];
+        let layers: f64 = layers.iter().map(|(spec, point)| spec.events(scenario, point, on)).sum();
+        let mobiles = on.alive(point, NodeType::MobileNode);
+        let discovery =
+            self.discovery.events_of(f64::from(point.population.range(NodeType::FullNode).end), mobiles, on);
+        // Heartbeats along the links of the tiers.
+        let adaptive = AdaptiveHeartbeat { base_interval: scenario.heartbeat.interval };
+        let supers = f64::from(point.population.count(NodeType::SuperNode));
+        let peers = f64::from(self.full_peers).min(f64::from(point.population.count(NodeType::FullNode)));
+        let tiers = [(NodeType::SuperNode, supers - 1.0), (NodeType::FullNode, peers)].map(|(tier, links)| {
+            let beats = on.alive(point, tier) * on.times(adaptive.calculate_interval(tier));
+            beats * (1.0 + links * on.heard(tier))
+        });
+        layers + discovery + tiers.iter().sum::<f64>()
+    }
+
+    fn kinds(&self) -> usize {
+        // Heartbeats, digests and leaves of the tiers, and those of the layers.
+        let layers: [&dyn Spec; 6] =
+            [&self.routing, &self.ledger, &self.discovery, &self.mobile, &self.dissemination, &self.sharding];
+        3 + layers.iter().map(|spec| spec.kinds()).sum::<usize>()
     }
 
     fn messages_per_second(&self, scenario: &Scenario, point: &Point) -> f64 {

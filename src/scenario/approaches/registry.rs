@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::super::build::{Found, Job, Judging, clustering};
 use super::super::options::span;
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -278,8 +279,8 @@ impl Spec for RegistrySpec {
         const LINK_BYTES: f64 = 8.0 + 4.0;
         const FULL_BYTES: f64 = 4_000.0;
         const REPLICA_BYTES: f64 = 512.0;
-        /// An entry in the log of a replica, whose list may stand half empty, and what it makes of the store.
-        const ENTRY_BYTES: f64 = 2.0 * 20.0 + 40.0;
+        /// An entry in the log of a replica, whose list grows by doubling.
+        const ENTRY_BYTES: f64 = 2.0 * 20.0;
         let (population, options) = (point.population, &self.options);
         let fulls = population.count(NodeType::FullNode);
         let devices = Self::devices(population);
@@ -293,6 +294,43 @@ impl Spec for RegistrySpec {
         let links = devices * f64::from(self.light_parents) * LINK_BYTES;
         let under_way = (register + endorse + lookup + query) * 2.0 * 128.0;
         (devices * DEVICE_BYTES + f64::from(fulls) * FULL_BYTES + entries + kept + users + links + under_way) as u64
+    }
+
+    fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let (population, options) = (point.population, &self.options);
+        let arrives = 1.0 - on.lost;
+        let fulls = on.alive(point, NodeType::FullNode);
+        let devices = Self::devices(population);
+        let often = self.rates(population).map(|rate| rate * on.run);
+        let [register, endorse, lookup, query] = often;
+        let others = options.replicas as f64 - 1.0;
+        // A registration is a claim, a creation and a confirmation, or one change where one shard keeps both. Who endorses
+        // is looked up before the endorsement is written. A query asks several shards, or that of its country.
+        let (steps, asked) = match options.partitioning {
+            Partitioning::Country { .. } => (1.0, 1.0),
+            Partitioning::Hash | Partitioning::ConsistentHashing { .. } => (3.0, f64::from(options.scatter)),
+        };
+        let (entries, requests) = (steps * register + endorse, steps * register + 2.0 * endorse);
+        let pages = query * asked;
+        let operations: f64 = often.iter().sum();
+        // A leader that has sent nothing for as long says that it lives.
+        let shards =
+            f64::from(options.partitioning.shards(population.count(NodeType::FullNode))).min(devices.max(fulls));
+        let idle = libm::exp(-entries / shards / on.times(options.heartbeat));
+        let beats = shards * others * on.times(options.heartbeat) * idle;
+        let alive = fulls * on.times(options.alive);
+        let messages = 2.0 * (operations + lookup + requests + pages + others * entries + beats) + alive;
+        // The next operation and its answer; ticks; the answer of a shard; and what a node serves takes time.
+        let timers = 2.0 * operations
+            + fulls * on.times(options.heartbeat)
+            + alive
+            + (lookup + requests + query)
+            + (lookup + entries * options.replicas as f64 + pages);
+        messages * arrives + timers
+    }
+
+    fn kinds(&self) -> usize {
+        crate::protocols::registry::wire::NAMES.len()
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

@@ -2,6 +2,7 @@
 
 use super::super::build::{Found, Job, clustering};
 use super::super::options::span;
+use super::super::plan::events::{Conditions, renewals};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several, states_of};
@@ -200,6 +201,35 @@ impl Spec for RoutingSpec {
         u64::from(point.population.total()) * MEMBER_BYTES
             + fulls * u64::from(options.children_max) * CHILD_BYTES
             + supers * above
+    }
+
+    fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let adaptive = AdaptiveHeartbeat { base_interval: scenario.heartbeat.interval };
+        let arrives = 1.0 - on.lost;
+        let [parents, above, attempts] = [self.parents, self.super_parents, self.messages.attempts].map(f64::from);
+        let located = f64::from(self.locations.min(self.parents)) * f64::from(self.homes);
+        let beats = |tier: NodeType| on.alive(point, tier) * on.times(adaptive.calculate_interval(tier));
+        let (light, full) = (NodeType::LightNode, NodeType::FullNode);
+        // The timers of a heartbeat and of the look for its acknowledgement; both, and who is found where is passed on.
+        let leaves = (beats(light) + beats(NodeType::MobileNode)) * (2.0 + (2.0 * parents + located) * arrives);
+        let kept = beats(full) * (2.0 + 2.0 * above * arrives) + beats(NodeType::SuperNode);
+        // A parent that is found is asked, accepts, has a timer, and is told its rank, which it acknowledges and passes on.
+        // They are looked for at the start, by who returns, and in place of those that went.
+        let count = |tier: NodeType| f64::from(point.population.count(tier));
+        let looks = |tier: NodeType| on.alive(point, tier) + on.returns[tier as usize];
+        let gone = on.departures[full as usize] / count(full).max(1.0);
+        let searched = (looks(light) + looks(NodeType::MobileNode)) * (1.0 + gone);
+        let attached = searched * (3.0 * parents + 3.0 * located) + looks(full) * 3.0 * above;
+        // Up to a super node and down again, and the receipt back. Who is away gets all attempts, which fail at the top and
+        // are told so.
+        let messages = on.alive(point, light) * renewals(point.measure.as_secs_f64(), self.messages.interval);
+        let up = on.up[light as usize] * arrives;
+        let each = 1.0 + up * (1.0 + 7.0 * arrives) + (1.0 - up) * attempts * (1.0 + 5.0 * arrives);
+        leaves + kept + attached + messages * each
+    }
+
+    fn kinds(&self) -> usize {
+        14
     }
 
     fn messages_per_second(&self, scenario: &Scenario, point: &Point) -> f64 {

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::build::{Found, Job, Judging};
 use super::super::options::span;
+use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
@@ -178,6 +179,54 @@ impl ShardingSpec {
     }
 }
 
+impl ShardingSpec {
+    /// To how many others a node offers what it keeps, on average: each record to the owner after it, and all to the same one
+    /// together.
+    fn offers(&self, fulls: f64) -> f64 {
+        let (replicas, records) = (self.options.replicas as f64, f64::from(self.options.records));
+        if replicas < 2.0 {
+            return 0.0;
+        }
+        match self.options.placement {
+            ShardPlacement::Modulo => 2.0,
+            ShardPlacement::FixedShards { shards } => {
+                let shards = f64::from(shards);
+                shards * (1.0 - libm::exp(-records / shards)) * replicas / fulls
+            }
+            ShardPlacement::ConsistentHashing { virtual_nodes } | ShardPlacement::ByRegion { virtual_nodes, .. } => {
+                // Ranges of a ring have lengths that are exponential, so one is without records with a chance of
+                // 1 / (1 + mean). All owners but the last offer to the node that follows, the last to the first.
+                let virtual_nodes = f64::from(virtual_nodes);
+                let empty = 1.0 / (1.0 + records / (fulls * virtual_nodes));
+                virtual_nodes * (2.0 - libm::pow(empty, replicas - 1.0) - empty)
+            }
+        }
+    }
+
+    /// How often the registrar announces a change of the members, and of how many nodes each time. An outage shows within
+    /// the span that it takes, and that between two signs of life; what shows between two ticks is one change.
+    fn changes(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> [f64; 2] {
+        let full = NodeType::FullNode as usize;
+        let fulls = f64::from(point.population.count(NodeType::FullNode));
+        let ticks = on.times(self.options.tick);
+        let outages = scenario.faults.schedule.outages.iter().filter(|outage| outage.nodes.types[full]);
+        let end = SimTime::ZERO + point.warmup + point.measure;
+        let happens = |at: SimTime| f64::from(u8::from(at < end));
+        let shown = |over: SimSpan| 1.0 + (over + self.options.alive).as_secs_f64() / self.options.tick.as_secs_f64();
+        let of_outages = outages.map(|outage| {
+            let any = (outage.nodes.share * fulls).min(1.0);
+            let back = outage.until.map_or(0.0, |until| happens(until) * shown(outage.until_over));
+            any * (happens(outage.from) * shown(outage.from_over) + back)
+        });
+        let of_outages: f64 = of_outages.sum();
+        let leaves = self.depart * fulls;
+        let one_by_one = scenario.faults.schedule.churns.iter().any(|churn| churn.nodes.types[full]);
+        let singly = leaves + if one_by_one { on.departures[full] + on.returns[full] } else { 0.0 };
+        let changes = (of_outages + singly).min(ticks);
+        [changes, leaves + on.departures[full] + on.returns[full]]
+    }
+}
+
 impl Spec for ShardingSpec {
     fn check(&self, reader: &mut Reader, population: Population, at: Place) {
         let fulls = population.count(NodeType::FullNode);
@@ -208,13 +257,13 @@ impl Spec for ShardingSpec {
         )
     }
 
-    fn memory(&self, _: &Scenario, point: &Point) -> u64 {
+    fn memory(&self, scenario: &Scenario, point: &Point) -> u64 {
         /// A full node without its records, three timers, and what the registrar knows of it.
         const FULL_BYTES: u64 = 104 + 3 * 24 + 4;
         /// A replica where it is kept, at the start of the run and for the replay afterwards.
         const REPLICA_BYTES: u64 = 4 + 4 + 4;
-        /// A replica that moves is in a queue, and is stored and dropped in the trace, which is put in order once.
-        const MOVED_BYTES: u64 = 8 + 2 * 2 * 16;
+        /// A replica that moves is in a queue, and is stored and dropped in the trace.
+        const MOVED_BYTES: f64 = 8.0 + 2.0 * 16.0;
         let options = self.options(point);
         let fulls = u64::from(point.population.count(NodeType::FullNode));
         let records = u64::from(options.records);
@@ -226,12 +275,35 @@ impl Spec for ShardingSpec {
                 fulls * u64::from(virtual_nodes) * (13 + 16)
             }
         };
-        // What moves because of faults is not planned beyond four changes.
-        let leaves = (fulls as f64 * self.depart) as u64 + 4;
         // A hash, and the number of replicas in each of up to 64 partitions.
         let each = records * (8 + 4) + records * options.replicas as u64 * REPLICA_BYTES;
-        let moved = self.moved(fulls).saturating_mul(leaves).saturating_mul(MOVED_BYTES);
-        (fulls * FULL_BYTES + places + each).saturating_add(moved)
+        let [changes, turns] = self.changes(scenario, point, &Conditions::of(scenario, point));
+        let changes = if options.placement == ShardPlacement::Modulo { changes } else { turns };
+        let moved = changes * self.moved(fulls) as f64 * MOVED_BYTES;
+        // The cast saturates.
+        (fulls * FULL_BYTES + places + each).saturating_add(moved as u64)
+    }
+
+    fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
+        let arrives = 1.0 - on.lost;
+        let options = self.options(point);
+        let fulls = on.alive(point, NodeType::FullNode);
+        let alive = fulls * on.times(options.alive) * (1.0 + arrives);
+        let offers =
+            options.repair.map_or(0.0, |repair| fulls * on.times(repair) * (1.0 + self.offers(fulls) * arrives));
+        let [changes, turns] = self.changes(scenario, point, on);
+        // A batch goes to one node from another, which confirms it, and has two timers.
+        let moved = match options.placement {
+            ShardPlacement::Modulo => changes * self.moved(fulls as u64) as f64,
+            _ => turns * self.moved(fulls as u64) as f64,
+        };
+        let pairs = (fulls * fulls * changes).max(1.0);
+        let batches = moved / (moved / pairs).clamp(1.0, f64::from(options.batch));
+        alive + offers + changes * fulls * arrives + batches * (2.0 + 2.0 * arrives) + on.times(options.tick)
+    }
+
+    fn kinds(&self) -> usize {
+        8
     }
 
     fn messages_per_second(&self, _: &Scenario, point: &Point) -> f64 {

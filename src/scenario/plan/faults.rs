@@ -74,8 +74,7 @@ pub(super) fn turns_of_churn(scenario: &Scenario, point: &Point) -> Turns {
     let mut turns = Turns::default();
     let run = (point.warmup + point.measure).as_secs_f64();
     for churn in &scenario.faults.schedule.churns {
-        // A run that begins in the middle of a session and one that is cut off make up to two more turns.
-        let cycles = run / (churn.session.mean() + churn.absence.mean()) + 1.0;
+        let cycles = run / (churn.session.mean() + churn.absence.mean());
         turns.add(&churn.nodes, cycles, cycles, scenario, point);
     }
     turns
@@ -93,7 +92,7 @@ pub(super) fn expected(set: &NodeSet, network: &NetworkSpec, point: &Point) -> f
 }
 
 /// The same by type.
-fn by_type(set: &NodeSet, network: &NetworkSpec, point: &Point) -> [f64; 4] {
+pub(super) fn by_type(set: &NodeSet, network: &NetworkSpec, point: &Point) -> [f64; 4] {
     let in_regions = match &network.latency {
         LatencySpec::Regions { shares, .. } => {
             let chosen = shares.iter().enumerate().filter(|(region, _)| set.regions >> region & 1 == 1);
@@ -139,12 +138,12 @@ mod tests {
 
     #[test]
     fn churn_takes_a_pending_change_and_all_that_happen() {
-        // Five cycles of 20 s and the two changes at the ends.
-        check(&format!("[faults.churn]\n{SPANS}"), 100_000 * (4 + 40 + 12 * 24));
-        check(&format!("[faults.churn]\ntypes = \"light\"\nshare = 0.5\n{SPANS}"), 400_000 + 25_000 * (40 + 12 * 24));
+        // Five cycles of 20 s.
+        check(&format!("[faults.churn]\n{SPANS}"), 100_000 * (4 + 40 + 10 * 24));
+        check(&format!("[faults.churn]\ntypes = \"light\"\nshare = 0.5\n{SPANS}"), 400_000 + 25_000 * (40 + 10 * 24));
         let regions = "[network.latency]\nmodel = \"regions\"\nshares = { Tokyo = 0.5, Seoul = 0.25, London = 0.25 }\n";
         let churn = format!("{regions}[faults.churn]\nregions = [\"Seoul\", \"London\"]\n{SPANS}");
-        check(&churn, 400_000 + 50_000 * (40 + 12 * 24));
+        check(&churn, 400_000 + 50_000 * (40 + 10 * 24));
     }
 
     #[test]
