@@ -8,6 +8,8 @@
 //! cargo test --test forecasts -- --ignored --nocapture full_size
 //! ```
 
+#![allow(clippy::print_stdout, reason = "what was forecast and what was found is worth reading where a test fails")]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -194,9 +196,8 @@ fn events_of_every_scenario_are_within_30_per_cent_when_it_is_small() {
         let scenario = read(&name, &reduced(&name));
         let (mut expected, mut found) = (0, 0);
         let events = |point| forecast(&scenario, point, 1).events;
-        // What takes long is left to the test at full size; of each scenario one point at least runs.
-        let least = scenario.points.iter().map(events).min().unwrap();
-        for point in scenario.points.iter().filter(|&point| events(point) <= EVENTS_MAX.max(least)) {
+        // What takes long is left to the committed results, and to the test at full size.
+        for point in scenario.points.iter().filter(|&point| events(point) <= EVENTS_MAX) {
             let progress = Progress::default();
             let result = run_point(&scenario, point, 1, &Watch { progress: &progress, clock: &clock }).unwrap();
             let forecast = forecast(&scenario, point, 1);
@@ -208,6 +209,9 @@ fn events_of_every_scenario_are_within_30_per_cent_when_it_is_small() {
                 100.0 * off(forecast.events, result.engine.events)
             );
             (expected, found) = (expected + forecast.events, found + result.engine.events);
+        }
+        if found == 0 {
+            continue;
         }
         let line = format!("{name:24} {expected:>9} of {found:>9} {:+6.1} %", 100.0 * off(expected, found));
         println!("{line}");
