@@ -51,6 +51,24 @@ impl Probe for () {
     fn on_event(&mut self, _: SimTime, _: NodeId, _: NodeId, _: u32, _: Cause, _: u64) {}
 }
 
+/// What watches if there is anything that does: a branch for each event, for those who would rather not compile an engine
+/// with and one without.
+impl<O: Probe> Probe for Option<O> {
+    #[inline(always)]
+    fn on_event(&mut self, time: SimTime, to: NodeId, from: NodeId, sequence: u32, cause: Cause, contents: u64) {
+        if let Some(probe) = self {
+            probe.on_event(time, to, from, sequence, cause, contents);
+        }
+    }
+
+    #[inline(always)]
+    fn on_passing(&mut self, passing: Passing) {
+        if let Some(probe) = self {
+            probe.on_passing(passing);
+        }
+    }
+}
+
 impl<P: Protocol, O> Outcome<P, O> {
     /// The outcome as it would be without probes, and the probes.
     pub fn without_probes(self) -> (Outcome<P>, Vec<O>) {

@@ -116,6 +116,8 @@ impl Trace {
 }
 
 impl Probe for Trace {
+    #[cold]
+    #[inline(never)]
     fn on_event(&mut self, time: SimTime, to: NodeId, from: NodeId, sequence: u32, cause: Cause, _: u64) {
         let (happening, kind) = match cause {
             Cause::Message(kind) => (Happening::Received, kind as u8),
@@ -127,6 +129,8 @@ impl Probe for Trace {
         self.add(record, (entity, sequence));
     }
 
+    #[cold]
+    #[inline(never)]
     fn on_passing(&mut self, passing: Passing) {
         let Passing { time, from, to, sequence, kind, flow } = passing;
         let node = if matches!(flow, Flow::DownlinkFull | Flow::ReceiverDown) { to } else { from };

@@ -1,7 +1,10 @@
 //! What stands in every CSV file of a result, column by column: made from the headers that are written and from the meanings
 //! here. `results/README.md` is the same text.
 
-use super::{bandwidth, claims, detection, drops, figures, latency, links, messages, population, trace};
+use super::{
+    NOTES_COLUMNS, bandwidth, claims, detection, drops, figures, latency, links, messages, metrics, population,
+    thresholds, trace,
+};
 
 /// A column that several sheets have with the same meaning: name, unit, meaning, when it is empty.
 type Meaning = (&'static str, &'static str, &'static str, &'static str);
@@ -209,6 +212,65 @@ const SHEETS: &[Sheet] = &[
             ("x", "see x_unit", "where", NEVER),
             ("y_unit", "text", "the unit of y", NEVER),
             ("y", "see y_unit", "how much", NEVER),
+        ],
+    },
+    Sheet {
+        file: "metrics.csv",
+        about: "Every metric and figure by the name that thresholds, `qnetsim compare` and sweeps use, a row for each that was \
+                measured.",
+        columns: &metrics::METRICS_COLUMNS,
+        own: &[
+            ("metric", "text", "its name", NEVER),
+            ("unit", "text", "the unit of `value`", NEVER),
+            ("value", "see unit", "the metric", NEVER),
+        ],
+    },
+    Sheet {
+        file: "thresholds.csv",
+        about: "What the scenario asks of its metrics, a row for each threshold and point; only where it asks anything.",
+        columns: &thresholds::COLUMNS,
+        own: &[
+            ("threshold", "text", "as the scenario writes it", NEVER),
+            ("metric", "text", "the name of the metric", NEVER),
+            ("measured", "unit of the metric", "what it was", "nothing was measured, which fails"),
+            ("verdict", "text", "pass or fail", NEVER),
+        ],
+    },
+    Sheet {
+        file: "notes.csv",
+        about: "Sentences about documented figures that follow from something else than what was measured.",
+        columns: &NOTES_COLUMNS,
+        own: &[("note", "text", "the sentence", NEVER)],
+    },
+    Sheet {
+        file: "sweep.csv",
+        about: "Every metric of every run of a sweep. Before these columns stands one for each axis, by the name of its key, \
+                with its unit.",
+        columns: &metrics::RUN_COLUMNS,
+        own: &[
+            ("seed", "number", "the seed of the run", NEVER),
+            ("metric", "text", "its name, as in metrics.csv", NEVER),
+            ("unit", "text", "the unit of `value`", NEVER),
+            ("value", "see unit", "the metric", NEVER),
+        ],
+    },
+    Sheet {
+        file: "sweep-means.csv",
+        about: "The same over seeds, behind the same columns of axes.",
+        columns: &metrics::MEAN_COLUMNS,
+        own: &[
+            ("metric", "text", "its name, as in metrics.csv", NEVER),
+            ("unit", "text", "the unit of the metric", NEVER),
+            ("mean", "see unit", "the mean over seeds", NEVER),
+            ("standard_deviation", "see unit", "of the sample", "one seed"),
+            ("n", "count", "seeds that measured it", NEVER),
+            (
+                "ci95_low",
+                "see unit",
+                "lower end of the 95 % confidence interval of the mean, by Student's t",
+                "one seed",
+            ),
+            ("ci95_high", "see unit", "its upper end", "one seed"),
         ],
     },
     Sheet {

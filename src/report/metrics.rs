@@ -9,6 +9,13 @@ use crate::metrics::measurements;
 /// The columns of `metrics.csv`.
 pub const METRICS_COLUMNS: [&str; 6] = ["approach", "nodes", "method", "metric", "unit", "value"];
 
+/// The columns of `sweep.csv`, after those of the axes.
+pub const RUN_COLUMNS: [&str; 6] = ["approach", "nodes", "seed", "metric", "unit", "value"];
+
+/// The columns of `sweep-means.csv`, after those of the axes.
+pub const MEAN_COLUMNS: [&str; 9] =
+    ["approach", "nodes", "metric", "unit", "mean", "standard_deviation", "n", "ci95_low", "ci95_high"];
+
 #[derive(Serialize)]
 struct Row<'a> {
     approach: &'a str,

@@ -42,7 +42,7 @@ pub use latency::latency_csv;
 pub use links::links_csv;
 pub use load::network_load_table;
 pub use messages::{messages_csv, timeline_csv};
-pub use metrics::{METRICS_COLUMNS, metrics_csv};
+pub use metrics::{MEAN_COLUMNS, METRICS_COLUMNS, RUN_COLUMNS, metrics_csv};
 pub(crate) use number::{Number, count, metric, plain};
 pub use page::{RESULTS_MAX, report_html};
 pub use plot::{Choice, Kind, Picture, PlotError, Theme, pictures};
@@ -125,11 +125,14 @@ fn scenario_toml(report: &RunReport<'_>) -> Vec<u8> {
     .into_bytes()
 }
 
+/// The column of `notes.csv`.
+const NOTES_COLUMNS: [&str; 1] = ["note"];
+
 /// `notes.csv`: where documented figures follow from something else than what was measured, a row a sentence. `None` if
 /// there is nothing to say.
 fn notes_csv(report: &RunReport<'_>) -> Option<Vec<u8>> {
     let notes = notes::notes(report.points);
-    (!notes.is_empty()).then(|| sheet::csv(&["note"], notes.into_iter().map(|note| [note])))
+    (!notes.is_empty()).then(|| sheet::csv(&NOTES_COLUMNS, notes.into_iter().map(|note| [note])))
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use super::number::Number;
 use super::{RunReport, sheet};
 use crate::metrics::metric_value;
 
-const COLUMNS: [&str; 6] = ["threshold", "approach", "nodes", "metric", "measured", "verdict"];
+pub(super) const COLUMNS: [&str; 6] = ["threshold", "approach", "nodes", "metric", "measured", "verdict"];
 
 #[derive(Serialize)]
 struct Row<'a> {

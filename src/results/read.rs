@@ -6,8 +6,7 @@ use csv::StringRecord;
 use thiserror::Error;
 
 use super::compare::{Figure, Key, Results};
-use super::sheets::RUN_COLUMNS;
-use crate::report::METRICS_COLUMNS;
+use crate::report::{METRICS_COLUMNS, RUN_COLUMNS};
 
 /// Longest sheet that is read, in bytes.
 const BYTES_MAX: usize = 500_000_000;

@@ -5,16 +5,13 @@ use serde_json::{Value, json};
 use super::manifest::{Manifest, ManifestAxis, ManifestCombination, ManifestPoint, RunId};
 use super::record::Record;
 use crate::metrics::Estimate;
-use crate::report::{Number, count, table_with};
+use crate::report::{MEAN_COLUMNS, Number, RUN_COLUMNS, count, table_with};
 
 /// Every metric of every run.
 pub const SWEEP_FILE: &str = "sweep.csv";
 /// Means over seeds, with their confidence intervals.
 pub const MEANS_FILE: &str = "sweep-means.csv";
 
-pub(super) const RUN_COLUMNS: [&str; 6] = ["approach", "nodes", "seed", "metric", "unit", "value"];
-const MEAN_COLUMNS: [&str; 9] =
-    ["approach", "nodes", "metric", "unit", "mean", "standard_deviation", "n", "ci95_low", "ci95_high"];
 /// Metrics that people are shown where the scenario has no thresholds that name others.
 const SHOWN: [&str; 7] = [
     "detection.p50",

@@ -390,17 +390,14 @@ impl Job<'_> {
 
     /// The outcome of `protocol` on `network`, and when all was built.
     fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Outcome<P>), Violation> {
-        let settings = self.settings.clone();
-        let Some(sink) = self.sink else {
-            let simulation = Simulation::new(protocol, network, settings);
-            let built = (self.watch.clock)();
-            return Ok((built, simulation.run_watched(self.watch.progress)?));
-        };
-        let simulation = Simulation::with_probes(protocol, network, settings, || Trace::new(sink.tracing));
+        let probe = || self.sink.map(|sink| Trace::new(sink.tracing));
+        let simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
         let built = (self.watch.clock)();
         let (outcome, traces) = simulation.run_watched(self.watch.progress)?.without_probes();
-        let (records, cut) = Trace::gather(traces);
-        *sink.log.borrow_mut() = TraceLog { records, cut };
+        if let Some(sink) = self.sink {
+            let (records, cut) = Trace::gather(traces.into_iter().flatten().collect());
+            *sink.log.borrow_mut() = TraceLog { records, cut };
+        }
         Ok((built, outcome))
     }
 
