@@ -57,6 +57,8 @@ impl Shard {
 /// What a point will take. What more is predicted of a point belongs here: lists show it, and runs are ordered by it.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Cost {
+    /// Events of a run.
+    pub(super) events: u64,
     /// Bytes of memory on one thread.
     pub(super) memory_small: u64,
     /// Bytes of memory on all threads.
@@ -65,7 +67,8 @@ pub(super) struct Cost {
 
 impl Cost {
     pub(super) fn of(scenario: &Scenario, point: &Point, threads: usize) -> Self {
-        Cost { memory_small: plan::memory(scenario, point, 1), memory_alone: plan::memory(scenario, point, threads) }
+        let plan::Forecast { events, memory_bytes, .. } = plan::forecast(scenario, point, threads);
+        Cost { events, memory_small: plan::memory(scenario, point, 1), memory_alone: memory_bytes }
     }
 
     /// Whether as many such points as there are threads fit into nine tenths of the memory that is available, so that

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::super::{Failure, Format, print};
 use super::{Cost, Prepared, Shard};
 use crate::metrics::available_memory;
-use crate::report::table_with;
+use crate::report::{count, table_with};
 use crate::results::{Manifest, RunId};
 use crate::scenario::Scenario;
 
@@ -104,14 +104,15 @@ impl Listing {
             if is_alone { last(name) } else { name.clone() }
         };
         let header: Vec<String> = self.axes.iter().map(short).collect();
-        let fixed = ["approach", "nodes", "seeds", "memory", "runs"];
+        let fixed = ["approach", "nodes", "seeds", "events", "memory", "runs"];
         let header: Vec<&str> = header.iter().map(String::as_str).chain(fixed).collect();
-        let texts: Vec<usize> = (0..=self.axes.len()).chain([self.axes.len() + 4]).collect();
+        let texts: Vec<usize> = (0..=self.axes.len()).chain([self.axes.len() + 5]).collect();
         let rows = self.rows.iter().take(ROWS_MAX).map(|row| {
             let manner = if row.cost.is_small(self.threads) { "side by side" } else { "alone" };
             let memory = format!("{:.1} MiB", row.memory(self.threads) as f64 / f64::from(1 << 20));
             let mut cells = row.written.clone();
-            cells.extend([row.approach.clone(), row.nodes.to_string(), self.seeds_told(), memory, manner.to_owned()]);
+            let (approach, events) = (row.approach.clone(), count(row.cost.events as f64));
+            cells.extend([approach, row.nodes.to_string(), self.seeds_told(), events, memory, manner.to_owned()]);
             cells
         });
         let mut text = table_with(&header, &texts, TEXT_WIDTH, rows);
@@ -120,6 +121,8 @@ impl Listing {
         }
         let (runs, mine) = self.runs(shard);
         text += &format!("\n{}: {} points, {} seeds, {runs} runs", self.name, self.rows.len(), self.seeds.len());
+        let events: u64 = self.rows.iter().map(|row| row.cost.events).sum();
+        text += &format!(", about {} events", count(events as f64 * self.seeds.len() as f64));
         text += &shard.map_or(String::new(), |shard| format!(", of which shard {shard} makes {mine}"));
         let available = available_memory().map_or(String::new(), |bytes| {
             format!("; {:.1} GiB of memory are available", bytes as f64 / f64::from(1 << 30))
@@ -133,7 +136,7 @@ impl Listing {
                 self.axes.iter().zip(&row.written).map(|(name, value)| (name.clone(), json!(value))).collect();
             json!({
                 "axes": axes, "approach": row.approach, "nodes": row.nodes,
-                "memory_bytes": row.memory(self.threads), "alone": !row.cost.is_small(self.threads),
+                "events": row.cost.events, "memory_bytes": row.memory(self.threads), "alone": !row.cost.is_small(self.threads),
             })
         };
         let points: Vec<_> = self.rows.iter().map(point).collect();
