@@ -245,7 +245,7 @@ fn no_argument_tells_what_to_try_first() {
     let text = said(&output);
     assert!(text.lines().count() <= 10 && text.lines().all(|line| line.chars().count() <= 80), "{text}");
     let tried: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("  qnetsim ")).collect();
-    assert_eq!(tried.len(), 4);
+    assert_eq!(tried.len(), 5);
     for line in tried {
         let command = line.split("   ").next().unwrap();
         let output = bench.shell(&format!("\"$QNETSIM\" {command} > out.txt"));

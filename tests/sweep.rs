@@ -258,9 +258,15 @@ fn a_changed_sweep_takes_old_sheets_away_and_keeps_the_runs_that_are_the_same() 
 fn a_list_tells_points_seeds_and_memory_and_runs_nothing() {
     let bench = with_sweep();
     let text = done(&bench, &["run", "six.toml", "--list", "--shard", "2/5"]);
-    for part in
-        ["loss", "approach", "1-2", "MiB", "side by side", "6 points, 2 seeds, 12 runs, of which shard 2/5 makes 3"]
-    {
+    for part in [
+        "loss",
+        "approach",
+        "events",
+        "1-2",
+        "MiB",
+        "side by side",
+        "6 points, 2 seeds, 12 runs, of which shard 2/5 makes 3",
+    ] {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
@@ -268,6 +274,8 @@ fn a_list_tells_points_seeds_and_memory_and_runs_nothing() {
         serde_json::from_str(&done(&bench, &["run", "six.toml", "--list", "--format", "json"])).unwrap();
     assert_eq!((&listed["runs"], &listed["points"][5]["axes"]["network.loss"]), (&12.into(), &"0.3".into()));
     assert!(listed["points"][0]["memory_bytes"].as_u64().unwrap() > 1 << 20);
+    // Sixty nodes each have a timer and hear a message every second, for six seconds.
+    assert_eq!(listed["points"][0]["events"], 60 * 2 * 6);
     let text = done(&bench, &["run", "small.toml", "--list"]);
     assert!(text.contains("small: 10 points, 1 seeds, 10 runs") && text.contains("alone"), "{text}");
     assert!(!bench.exists("results"));

@@ -121,9 +121,9 @@ impl Listing {
         }
         let (runs, mine) = self.runs(shard);
         text += &format!("\n{}: {} points, {} seeds, {runs} runs", self.name, self.rows.len(), self.seeds.len());
-        let events: u64 = self.rows.iter().map(|row| row.cost.events).sum();
-        text += &format!(", about {} events", count(events as f64 * self.seeds.len() as f64));
         text += &shard.map_or(String::new(), |shard| format!(", of which shard {shard} makes {mine}"));
+        let events: u64 = self.rows.iter().map(|row| row.cost.events).sum();
+        text += &format!("; about {} events in all", count(events as f64 * self.seeds.len() as f64));
         let available = available_memory().map_or(String::new(), |bytes| {
             format!("; {:.1} GiB of memory are available", bytes as f64 / f64::from(1 << 30))
         });

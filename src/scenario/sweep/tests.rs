@@ -59,7 +59,8 @@ fn the_scenario_of_a_file_with_a_sweep_is_that_without_it() {
     let swept = parse("s.toml", &format!("{HEAD}[sweep]\naxes.nodes = [5, 6]"), &[]).unwrap();
     let plain = parse("s.toml", HEAD, &[]).unwrap();
     assert!(swept.is_swept && !plain.is_swept);
-    assert_eq!(Scenario { is_swept: false, ..swept }, plain);
+    assert!(swept.effective.contains("[sweep.axes]"));
+    assert_eq!(Scenario { is_swept: false, effective: plain.effective.clone(), ..swept }, plain);
     assert!(parse_sweep("s.toml", HEAD, &[]).unwrap().is_none());
 }
 
