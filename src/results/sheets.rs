@@ -86,8 +86,8 @@ impl Sheets {
     /// A table for people: a row a point, with the means of a few metrics, at most `rows_max` of them.
     pub fn table(&self, manifest: &Manifest, rows_max: usize) -> String {
         let shown = self.shown(manifest);
-        let names: Vec<String> = manifest.axes.iter().map(|axis| short_name(axis, &manifest.axes)).collect();
-        let mut header: Vec<String> = names.into_iter().chain(["approach", "nodes"].map(str::to_owned)).collect();
+        let mut header = short_names(&manifest.axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>());
+        header.extend(["approach", "nodes"].map(str::to_owned));
         // Names are long, and broken where their parts end.
         let metric = |name: &&str| format!("{}{}", name.replace('.', ".\n"), self.unit(name));
         header.extend(shown.iter().map(metric));
@@ -148,11 +148,12 @@ pub(super) fn axis_columns(axes: &[ManifestAxis]) -> Vec<String> {
     axes.iter().map(column).collect()
 }
 
-/// The last part of the name, if no other axis has the same.
-fn short_name(axis: &ManifestAxis, axes: &[ManifestAxis]) -> String {
-    let last = |axis: &ManifestAxis| axis.name.rsplit('.').next().unwrap_or("").to_owned();
-    let is_alone = axes.iter().filter(|other| last(other) == last(axis)).count() == 1;
-    if is_alone { last(axis) } else { axis.name.clone() }
+/// The last part of each name of an axis, or all of it where another has the same.
+pub fn short_names(names: &[&str]) -> Vec<String> {
+    let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    let is_alone = |name: &str| names.iter().filter(|other| last(other) == last(name)).count() == 1;
+    let short = |name: &&str| last(name).filter(|_| is_alone(name)).unwrap_or_else(|| (*name).to_owned());
+    names.iter().map(short).collect()
 }
 
 fn writer(manifest: &Manifest, columns: &[&str]) -> csv::Writer<Vec<u8>> {

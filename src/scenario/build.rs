@@ -63,6 +63,9 @@ pub struct Job<'a> {
     sink: Option<&'a Sink>,
 }
 
+/// What a run gives: with probes, which trace it if there is to be a trace.
+pub type Ran<P> = Outcome<P, Option<Trace>>;
+
 /// Takes in the trace of a run.
 struct Sink {
     tracing: Tracing,
@@ -173,7 +176,7 @@ fn run_into(
 }
 
 /// What the trackers of a run counted, in the order of time, observer and rate.
-fn sample_counts(sampled: &Sampled, outcome: &Outcome<Sampled>) -> Vec<SampleCount> {
+fn sample_counts(sampled: &Sampled, outcome: &Ran<Sampled>) -> Vec<SampleCount> {
     let mut counts: Vec<AliveCount> = outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect();
     counts.sort_unstable();
     let named = |AliveCount { time, observer, sample, alive }| {
@@ -364,7 +367,7 @@ impl Job<'_> {
         name: &'static str,
         protocol: &P,
         shared_bytes: usize,
-        find: impl Fn(&Outcome<P>) -> Found,
+        find: impl Fn(&Ran<P>) -> Found,
     ) -> Result<PointResult, Violation> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),
@@ -389,13 +392,13 @@ impl Job<'_> {
     }
 
     /// The outcome of `protocol` on `network`, and when all was built.
-    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Outcome<P>), Violation> {
+    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Ran<P>), Violation> {
         let probe = || self.sink.map(|sink| Trace::new(sink.tracing));
         let simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
         let built = (self.watch.clock)();
-        let (outcome, traces) = simulation.run_watched(self.watch.progress)?.without_probes();
+        let mut outcome = simulation.run_watched(self.watch.progress)?;
         if let Some(sink) = self.sink {
-            let (records, cut) = Trace::gather(traces.into_iter().flatten().collect());
+            let (records, cut) = Trace::gather(outcome.probes.drain(..).flatten().collect());
             *sink.log.borrow_mut() = TraceLog { records, cut };
         }
         Ok((built, outcome))
@@ -406,7 +409,7 @@ impl Job<'_> {
         name: &'static str,
         protocol: &P,
         boundaries: &[SimTime],
-        mut outcome: Outcome<P>,
+        mut outcome: Ran<P>,
         found: Found,
         engine: EngineFigures,
     ) -> PointResult {
