@@ -266,6 +266,30 @@ fn a_list_tells_points_seeds_and_memory_and_runs_nothing() {
 }
 
 #[test]
+fn a_plan_tells_where_the_points_of_a_sweep_are_told() {
+    let output = with_sweep().command(&["plan", "six.toml", "--no-time"]);
+    assert_eq!(output.status.code(), Some(0), "{}", said(&output));
+    assert!(said(&output).contains("without its sweep") && said(&output).contains("run six.toml --list"));
+}
+
+#[test]
+fn thresholds_are_held_against_every_run_of_a_sweep() {
+    let bench = with_sweep();
+    let thresholds = "[thresholds]\n\"messages.dropped\" = \"== 0\"\n";
+    bench.write("asked.toml", &format!("{}{thresholds}", bench.text("six.toml")));
+    let text = bench.printed(&["run", "asked.toml", "--quiet"]);
+    assert_eq!(text, "");
+    let sheet = bench.text("results/six/sweep-thresholds.csv");
+    let verdicts: Vec<_> =
+        sheet.lines().skip(1).map(|line| (line.starts_with("0,"), line.ends_with(",0,pass"))).collect();
+    assert_eq!(verdicts.len(), 12);
+    assert!(verdicts.iter().all(|(without_loss, passed)| without_loss == passed), "{sheet}");
+    let text = bench.printed(&["run", "asked.toml"]);
+    let failed = "Thresholds: 8 passed, 4 failed\n  messages.dropped == 0: network.loss = 0.3, nodes = 60, ping, 60 nodes, seed 1\n";
+    assert!(text.contains(failed), "{text}");
+}
+
+#[test]
 fn arguments_that_a_sweep_cannot_take_are_refused() {
     let bench = with_sweep();
     assert!(bench.refused(&["run", "small.toml", "--shard", "1/2"], 2).contains("has no sweep, so it has no shards"));

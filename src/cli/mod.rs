@@ -4,6 +4,7 @@ mod check;
 mod claims;
 mod compare;
 mod explain;
+mod machine;
 mod merge;
 mod new;
 mod plan;

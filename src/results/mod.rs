@@ -16,7 +16,7 @@ pub use formats::{human, json, markdown};
 pub use manifest::{MANIFEST_FILE, Manifest, ManifestAxis, ManifestCombination, ManifestPoint, RunId};
 pub use read::{ReadError, read_metrics, read_sweep};
 pub use record::{Record, RecordedMetric, StoredError};
-pub use sheets::{MEANS_FILE, SWEEP_FILE, Sheets, short_names};
+pub use sheets::{MEANS_FILE, SWEEP_FILE, SWEPT_THRESHOLDS_FILE, Sheets, short_names};
 
 /// The folder of finished runs in that of a sweep.
 pub const RUNS_FOLDER: &str = "runs";
