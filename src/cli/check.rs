@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use super::run::{check_memory, simulate, threads};
 use super::text::shown;
+use super::watch::metrics;
 use super::{Failure, print};
 use crate::check::{
     Allowance, BASELINE_BYTES_MAX, Checked, Fingerprint, Outcome, PointName, compare, failed_thresholds, github, human,
@@ -115,6 +116,7 @@ impl Refusal {
 pub(super) fn check(args: &CheckArgs) -> Result<(), Failure> {
     let files = scenario_files(&args.what.paths)?;
     let allowance = allowance(&args.tolerances)?;
+    expect(&files);
     let mut all = Vec::with_capacity(files.len());
     for file in &files {
         let file_name = file.display().to_string();
@@ -189,6 +191,11 @@ fn check_file(file: &Path, args: &CheckArgs, allowance: &Allowance) -> Result<(S
     Ok((scenario, outcome))
 }
 
+/// Makes known what will be run of `files`. What is wrong with one is said when its turn comes.
+fn expect(files: &[PathBuf]) {
+    files.iter().filter_map(|file| load(file).ok()).for_each(|scenario| metrics::expect(&scenario));
+}
+
 /// The scenario in `file`, which may have no sweep.
 fn load(file: &Path) -> Result<Scenario, Refusal> {
     let scenario = scenario::load(file, &[]).map_err(|error| Refusal::of_scenario(&error))?;
@@ -224,7 +231,9 @@ pub(super) fn accept(args: &AcceptArgs) -> Result<(), Failure> {
     if std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false") {
         return Err(bad("error: baselines are accepted by people, not in CI (the variable CI is set)"));
     }
-    for file in &scenario_files(&args.what.paths)? {
+    let files = scenario_files(&args.what.paths)?;
+    expect(&files);
+    for file in &files {
         let refused = |refusal: Refusal| Failure { code: refusal.exit_code, message: refusal.message };
         let scenario = load(file).map_err(refused)?;
         let path = baseline_path(&args.what, file, &scenario);

@@ -8,6 +8,7 @@ use clap::ValueEnum;
 
 use super::run::{check_memory, simulate, threads};
 use super::text::{shown, width};
+use super::watch::metrics;
 use super::{Failure, print};
 use crate::report::at_width;
 use crate::results::{MANIFEST_FILE, Results, SWEEP_FILE, compare as compare_results, human, json, markdown};
@@ -170,6 +171,9 @@ fn of_scenarios(args: &CompareArgs) -> Result<[Results; 2], Failure> {
     let first = a.seed;
     let last = first.checked_add(u64::from(args.repeat) - 1).filter(|seed| *seed <= i64::MAX as u64);
     let last = last.ok_or_else(|| bad("the seeds end at 2^63 - 1: write a smaller `seed`"))?;
+    for scenario in [&a, &b] {
+        (first..=last).for_each(|_| metrics::expect(scenario));
+    }
     let run = |scenario: &Scenario| {
         let mut results = Results::default();
         for seed in first..=last {

@@ -17,6 +17,7 @@ mod space;
 mod sweep;
 mod text;
 mod trace;
+mod watch;
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -39,6 +40,9 @@ struct Cli {
     /// When to use colour; auto is on a terminal, unless the variable NO_COLOR is set.
     #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = Colour::Auto)]
     color: Colour,
+
+    #[command(flatten)]
+    watch: watch::WatchArgs,
 
     #[command(subcommand)]
     command: Option<Command>,
@@ -270,6 +274,24 @@ pub fn main() -> ExitCode {
         return ExitCode::from(Failure::BAD_SCENARIO);
     };
     exit_when_interrupted();
+    let name = matches.subcommand_name().unwrap_or_default();
+    let failure = match cli.watch.start(name) {
+        Ok(()) => failure_of(command),
+        Err(failure) => Some(failure),
+    };
+    let mut code = failure.as_ref().map_or(0, |failure| failure.code);
+    for failure in failure.into_iter().chain(watch::finish(code)) {
+        // Nothing is left to be done if standard error is gone.
+        let _ = writeln!(io::stderr(), "{}", with_code(&failure));
+        if code == 0 {
+            code = failure.code;
+        }
+    }
+    ExitCode::from(code)
+}
+
+/// Does what `command` asks for, and returns why it failed if it did.
+fn failure_of(command: &Command) -> Option<Failure> {
     let result = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => run::run(args),
         Command::Merge(args) => merge::merge(args),
@@ -288,19 +310,15 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => explain::completions(args),
         Command::Man => explain::man(),
     }));
-    let failure = match result {
-        Ok(Ok(())) => return ExitCode::SUCCESS,
-        Ok(Err(failure)) => failure,
-        Err(_) => Failure {
+    match result {
+        Ok(done) => done.err(),
+        Err(_) => Some(Failure {
             code: Failure::INTERNAL,
             message: "error: internal error, a bug in qnetsim; this scenario has no new results. Please report the \
                       lines above with the scenario and the command."
                 .to_owned(),
-        },
-    };
-    // Nothing is left to be done if standard error is gone.
-    let _ = writeln!(io::stderr(), "{}", with_code(&failure));
-    ExitCode::from(failure.code)
+        }),
+    }
 }
 
 /// The message of `failure`, with the code of its kind where an error has none of its own.

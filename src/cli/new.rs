@@ -139,6 +139,8 @@ fn write(path: &Path, text: &str) -> io::Result<()> {
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder.prefix(".qnetsim-").suffix(".tmp").tempfile_in(folder)?;
     file.write_all(text.as_bytes())?;
+    // A full disk may only say so then.
+    file.as_file().sync_all()?;
     file.persist_noclobber(path).map(drop).map_err(|error| error.error)
 }
 

@@ -14,7 +14,7 @@ use super::{Failure, print};
 use crate::metrics::available_memory;
 use crate::report::{count, metric, table_with};
 use crate::scenario::Scenario;
-use crate::scenario::plan::{Forecast, forecast};
+use crate::scenario::plan::{Forecast, forecast, memory_with_margin};
 use calibration::Calibrations;
 
 pub(super) const PLAN_EXAMPLES: &str = "Examples:
@@ -153,7 +153,7 @@ impl Plan {
         };
         let (memory, disk) = (available_memory(), available_disk(out));
         let enough = |needed: u64, available: Option<u64>| available.is_none_or(|available| needed <= available);
-        let fits = enough(totals.memory_bytes, memory) && enough(totals.disk_bytes, disk);
+        let fits = enough(memory_with_margin(totals.memory_bytes), memory) && enough(totals.disk_bytes, disk);
         let (available_memory_bytes, available_disk_bytes) = (memory, disk);
         Plan { format: 1, threads, points, totals, available_memory_bytes, available_disk_bytes, fits }
     }
@@ -207,11 +207,11 @@ impl Plan {
     }
 
     fn verdict(&self) -> String {
-        let of = |name: &str, needed: u64, available: Option<u64>| match available {
+        let of = |name: &str, needed: u64, room: u64, available: Option<u64>| match available {
             None => format!("The system does not tell how much {name} it has."),
             Some(available) => {
                 let (needed_text, available_text) = (metric(needed as f64), metric(available as f64));
-                if needed <= available {
+                if room <= available {
                     format!("{available_text}B of {name} are available, {needed_text}B are needed.")
                 } else {
                     format!(
@@ -221,8 +221,9 @@ impl Plan {
                 }
             }
         };
-        let memory = of("memory", self.totals.memory_bytes, self.available_memory_bytes);
-        format!("{memory} {}", of("disk", self.totals.disk_bytes, self.available_disk_bytes))
+        let Totals { memory_bytes, disk_bytes, .. } = self.totals;
+        let memory = of("memory", memory_bytes, memory_with_margin(memory_bytes), self.available_memory_bytes);
+        format!("{memory} {}", of("disk", disk_bytes, disk_bytes, self.available_disk_bytes))
     }
 }
 

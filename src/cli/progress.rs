@@ -8,12 +8,18 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::text::{WIDTH, width};
+use super::watch::log;
 use crate::contract::SimSpan;
 use crate::engine::Progress;
 
 const REDRAW: Duration = Duration::from_millis(100);
 /// Steps of the bar.
 const STEPS: u64 = 1_000;
+
+/// Where lines are drawn: nowhere if `quiet`, or among the lines of a log.
+fn target(quiet: bool) -> ProgressDrawTarget {
+    if quiet || log::is_on_stderr() { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() }
+}
 
 /// A line that follows a run from a thread of its own. Shown only on a terminal.
 pub(super) struct ProgressLine {
@@ -25,8 +31,7 @@ pub(super) struct ProgressLine {
 impl ProgressLine {
     /// Follows `progress` of a run of `span` simulated time that `title` names; draws nothing if `quiet`.
     pub(super) fn start(title: String, span: SimSpan, progress: &Arc<Progress>, quiet: bool) -> Self {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(STEPS), target);
+        let bar = ProgressBar::with_draw_target(Some(STEPS), target(quiet));
         if bar.is_hidden() {
             return ProgressLine { bar, done: Arc::default(), drawer: None };
         }
@@ -63,8 +68,7 @@ pub(super) struct RunsLine(ProgressBar);
 impl RunsLine {
     /// A line for `count` runs of what `title` names; draws nothing if `quiet`.
     pub(super) fn start(title: &str, count: usize, quiet: bool) -> Self {
-        let target = if quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
-        let bar = ProgressBar::with_draw_target(Some(count as u64), target);
+        let bar = ProgressBar::with_draw_target(Some(count as u64), target(quiet));
         let template = match width() < WIDTH {
             true => "{prefix} {pos} of {len} runs",
             false => "{prefix} [{bar:20}] {pos} of {len} runs, {elapsed}, {eta} left",

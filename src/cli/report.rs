@@ -28,7 +28,7 @@ pub(super) struct ReportArgs {
 pub(super) fn report(args: &ReportArgs) -> Result<(), Failure> {
     let folders = args.folders.iter().map(|folder| ResultFolder::open(folder)).collect::<Result<Vec<_>, _>>();
     let page = report_html(&folders.map_err(|error| refused(&error))?).map_err(|error| refused(&error))?;
-    let Some(name) = args.out.file_name().and_then(|name| name.to_str()) else {
+    let Some(name) = args.out.file_name() else {
         let message = format!("error: {} does not name a file: write -o report.html", args.out.display());
         return Err(Failure { code: Failure::BAD_SCENARIO, message });
     };

@@ -12,6 +12,7 @@ use super::progress::ProgressLine;
 use super::space::available_disk;
 use super::text::{shown, width};
 use super::trace::Traces;
+use super::watch::metrics;
 use super::{Failure, Format, RunArgs, print, sweep};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
@@ -46,6 +47,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     for scenario in &scenarios {
         check_writable(&args.out.join(&scenario.name)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     }
+    jobs.iter().filter(|job| job.sweep.is_none()).for_each(|job| metrics::expect(job.scenario));
     jobs.iter().try_for_each(|job| match &job.sweep {
         Some(prepared) => sweep::run(prepared, args),
         None => run_once(args, job, threads, traces.as_mut()),
@@ -162,21 +164,24 @@ pub(super) fn check_memory(
 ) -> Result<(), Failure> {
     let Some(available) = available_memory() else { return Ok(()) };
     let (needed, Some(largest)) = largest_point(scenario, threads) else { return Ok(()) };
-    if needed <= available {
+    let is_room_for = |bytes: u64| plan::memory_with_margin(bytes) <= available;
+    if is_room_for(needed) {
         return Ok(());
     }
-    let fits = |scenario: &Scenario| largest_point(scenario, threads).0 <= available / 10 * 9;
+    let fits = |scenario: &Scenario| is_room_for(largest_point(scenario, threads).0);
     let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
     let advice = match fitting_nodes(file, overrides, largest.population.total(), &fits) {
         Some(nodes) => format!("reduce `nodes`: --set nodes={nodes} fits"),
         None => "reduce `nodes` and what grows with them: tiers, links, `seen`".to_owned(),
     };
     let message = format!(
-        "error: scenario {:?} will not fit: {} at {} nodes needs about {:.1} GiB, and {:.1} GiB are available\n  {advice}",
+        "error: scenario {:?} will not fit: {} at {} nodes needs about {:.1} GiB, at most {:.1} GiB, and {:.1} GiB are \
+         available\n  {advice}",
         scenario.name,
         largest.label,
         largest.population.total(),
         gib(needed),
+        gib(plan::memory_with_margin(needed)),
         gib(available),
     );
     Err(Failure { code: Failure::WILL_NOT_FIT, message })
@@ -245,6 +250,7 @@ fn simulate_into(
         let (approach, nodes) = (&point.label, point.population.total());
         let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
         let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
+        let watched = metrics::begin(scenario, point, &progress);
         let watch = Watch { progress: &progress, clock: &clock };
         let result = match traces.as_deref_mut() {
             None => run_point(scenario, point, threads, &watch),
@@ -256,7 +262,9 @@ fn simulate_into(
             }
         };
         drop(line);
-        results.push(result.map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?);
+        let result = result.map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?;
+        watched.done(&result);
+        results.push(result);
     }
     Ok(results)
 }

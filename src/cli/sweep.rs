@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use super::text::{shown, width};
+use super::watch::metrics;
 use super::{Failure, Format, RunArgs, print};
 use crate::metrics::available_memory;
 use crate::report::at_width;
@@ -125,16 +126,17 @@ impl Prepared {
         let needed = |cost: Cost| cost.memory_alone.min(cost.memory_small);
         let Some(largest) = self.manifest.runs().max_by_key(|run| needed(self.cost(*run))) else { return Ok(()) };
         let bytes = needed(self.cost(largest));
-        if bytes <= available {
+        if plan::memory_with_margin(bytes) <= available {
             return Ok(());
         }
         let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
         let message = format!(
-            "error: sweep {:?} will not fit: {} needs about {:.1} GiB, and {:.1} GiB are available\n  \
+            "error: sweep {:?} will not fit: {} needs about {:.1} GiB, at most {:.1} GiB, and {:.1} GiB are available\n  \
              reduce `nodes`, or leave it out: constraints = [\"nodes < {}\"]",
             self.manifest.sweep,
             self.manifest.told(largest),
             gib(bytes),
+            gib(plan::memory_with_margin(bytes)),
             gib(available),
             self.manifest.combinations[largest.combination].points[largest.point].nodes,
         );
@@ -231,6 +233,11 @@ fn make(prepared: &Prepared, manifest: &Manifest, folder: &Path, args: &RunArgs)
     if small.len() == 1 {
         large.append(&mut small);
     }
+    metrics::keep(mine.len() - small.len() - large.len());
+    for run in small.iter().chain(&large) {
+        metrics::expect_events(prepared.cost(*run).events);
+    }
+    tracing::info!(sweep = manifest.sweep, small = small.len(), large = large.len(), skipped, "a sweep begins");
     let work = pool::Work { prepared, manifest, folder };
     pool::run(&work, &small, &large, args.quiet)?;
     Ok(Done { all: mine.len(), skipped })

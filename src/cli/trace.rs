@@ -88,7 +88,7 @@ impl Traces {
         let bytes = if self.is_csv { trace_csv(rows) } else { trace_jsonl(rows) };
         let failed = |error: WriteError| Failure::of(Failure::INPUT_OUTPUT, &error);
         let folder = self.path.parent().unwrap_or(Path::new(""));
-        let name = self.path.file_name().and_then(|name| name.to_str()).unwrap_or("trace.csv");
+        let name = self.path.file_name().unwrap_or(self.path.as_os_str());
         write_results(folder, &[(name, bytes)]).map_err(failed)?;
         let kept: usize = self.logs.iter().map(|log| log.records.len()).sum();
         let cut: u64 = self.logs.iter().map(|log| log.cut).sum();

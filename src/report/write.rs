@@ -50,7 +50,7 @@ pub enum WriteError {
 ///
 /// # Errors
 /// [`WriteError`] names the path at fault.
-pub fn write_results(dir: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), WriteError> {
+pub fn write_results<N: AsRef<Path>>(dir: &Path, files: &[(N, Vec<u8>)]) -> Result<(), WriteError> {
     create_folder(dir)?;
     let mut stored = Vec::with_capacity(files.len());
     for (name, bytes) in files {
@@ -61,7 +61,10 @@ pub fn write_results(dir: &Path, files: &[(&str, Vec<u8>)]) -> Result<(), WriteE
         }
     }
     for (file, path) in stored {
-        file.persist(&path).map_err(|error| WriteError::ReplaceFile { path, source: error.error })?;
+        if let Err(error) = file.persist(&path) {
+            return Err(WriteError::ReplaceFile { path, source: error.error });
+        }
+        tracing::debug!(file = %path.display(), "a file has its contents");
     }
     sync_folder(dir)
 }

@@ -71,6 +71,11 @@ pub fn forecast(scenario: &Scenario, point: &Point, threads: usize) -> Forecast 
     }
 }
 
+/// What must be available for a run that is estimated to take `bytes`: estimates may be 15 % too low.
+pub fn memory_with_margin(bytes: u64) -> u64 {
+    (bytes / 17).saturating_mul(20)
+}
+
 /// Peak memory of running `point` of `scenario` on `threads` threads, in bytes: an estimate from what is stored per
 /// node, link, message under way and bucket of the time series. The results of earlier points are held beside it.
 pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {

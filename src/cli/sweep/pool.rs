@@ -1,13 +1,14 @@
 //! The runs of a sweep: small ones side by side, each on a thread; large ones one after the other, on all threads.
 
 use std::path::Path;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use super::super::Failure;
 use super::super::progress::RunsLine;
 use super::super::text::shown;
+use super::super::watch::metrics;
 use super::{Prepared, store};
 use crate::engine::Progress;
 use crate::results::{Manifest, Record, RunId};
@@ -64,9 +65,13 @@ fn make(work: &Work<'_>, run: RunId, threads: usize) -> Result<(), Failure> {
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is never among what is stored of it")]
     let start = Instant::now();
     let clock = move || start.elapsed().as_secs_f64();
-    let progress = Progress::default();
+    let progress = Arc::new(Progress::default());
+    let point = &scenario.points[run.point];
+    let watched = metrics::begin(&scenario, point, &progress);
     let watch = Watch { progress: &progress, clock: &clock };
-    let result = run_point(&scenario, &scenario.points[run.point], threads, &watch)
-        .map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?;
-    store(work.folder, work.manifest, run, &Record::of(&scenario.hash, &result))
+    let result =
+        run_point(&scenario, point, threads, &watch).map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?;
+    store(work.folder, work.manifest, run, &Record::of(&scenario.hash, &result))?;
+    watched.done(&result);
+    Ok(())
 }
