@@ -81,6 +81,22 @@ pub struct TraceLog {
     pub cut: u64,
 }
 
+/// How the engine shares a run out. Cannot be seen in a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Threads; at least one.
+    pub threads: usize,
+    /// Base-2 logarithm of the number of partitions, at most 16; `None` lets the engine choose.
+    pub partitions_log2: Option<u32>,
+}
+
+impl From<usize> for Layout {
+    /// The engine's choice for so many threads.
+    fn from(threads: usize) -> Self {
+        Layout { threads, partitions_log2: None }
+    }
+}
+
 /// Simulates one point of `scenario` on `threads` threads.
 ///
 /// # Errors
@@ -91,7 +107,20 @@ pub fn run_point(
     threads: usize,
     watch: &Watch<'_>,
 ) -> Result<PointResult, Violation> {
-    run_into(scenario, point, threads, watch, None)
+    run_into(scenario, point, threads.into(), watch, None)
+}
+
+/// As [`run_point`], in a layout of one's own.
+///
+/// # Errors
+/// As [`run_point`].
+pub fn run_laid_out(
+    scenario: &Scenario,
+    point: &Point,
+    layout: Layout,
+    watch: &Watch<'_>,
+) -> Result<PointResult, Violation> {
+    run_into(scenario, point, layout, watch, None)
 }
 
 /// As [`run_point`], and writes down `tracing` of its events. A traced run takes longer and gives the same result.
@@ -106,14 +135,14 @@ pub fn run_traced(
     tracing: Tracing,
 ) -> Result<(PointResult, TraceLog), Violation> {
     let sink = Sink { tracing, log: RefCell::default() };
-    let result = run_into(scenario, point, threads, watch, Some(&sink))?;
+    let result = run_into(scenario, point, threads.into(), watch, Some(&sink))?;
     Ok((result, sink.log.into_inner()))
 }
 
 fn run_into(
     scenario: &Scenario,
     point: &Point,
-    threads: usize,
+    layout: Layout,
     watch: &Watch<'_>,
     sink: Option<&Sink>,
 ) -> Result<PointResult, Violation> {
@@ -121,7 +150,7 @@ fn run_into(
     let (population, seed) = (point.population, scenario.seed);
     let end = SimTime::ZERO + point.warmup + point.measure;
     let mut settings = Settings::new(population, seed, end);
-    settings.threads = threads;
+    (settings.threads, settings.partitions_log2) = (layout.threads, layout.partitions_log2);
     settings.boundaries = boundaries(point, scenario.timeline);
     settings.measured = SimTime::ZERO + point.warmup..end;
     settings.meters = true;
@@ -388,6 +417,8 @@ impl Job<'_> {
             partitions: outcome.partitions,
         };
         let found = find(&outcome);
+        #[cfg(test)]
+        referee::check(self, protocol, &network, &outcome, (&found, &find));
         Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 
@@ -475,6 +506,9 @@ impl Job<'_> {
         anything.then(|| PopulationOverTime::of(self.point.population, starts, lives, samples))
     }
 }
+
+#[cfg(test)]
+mod referee;
 
 #[cfg(test)]
 mod tests {
