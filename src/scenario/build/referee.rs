@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use super::{Found, Job, Layout, Watch, run_into};
+use super::{Found, Job, Layout, Ran, Watch, run_into};
 use crate::contract::{NodeId, Nodes, Protocol, SimTime};
 use crate::engine::trace::{Happening, Tracing};
 use crate::engine::{Broadcast, Cause, Lives, NetworkModel, Outcome, Probe, Progress, Settings};
@@ -51,8 +51,8 @@ pub(super) fn check<P: Protocol>(
     job: &Job<'_>,
     protocol: &P,
     network: &NetworkModel,
-    outcome: &Outcome<P>,
-    (found, find): (&Found, &dyn Fn(&Outcome<P>) -> Found),
+    outcome: &Ran<P>,
+    (found, find): (&Found, &dyn Fn(&Ran<P>) -> Found),
 ) {
     if !IS_ON.get() || job.settings.broadcast == Broadcast::Counted {
         return;
@@ -89,7 +89,7 @@ pub(super) fn check<P: Protocol>(
         bandwidth: outcome.bandwidth.clone(),
         lives: outcome.lives.clone(),
         judgements: outcome.judgements.clone(),
-        probes: vec![()],
+        probes: vec![None],
         ..*outcome
     });
     let told = |found: &Found| format!("{:?} {:?}", found.samples, found.figures);
