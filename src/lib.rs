@@ -8,6 +8,10 @@
 //! can be used, tested and measured, and may change with any minor version; so may [`cli`], of which only the commands and
 //! their exit codes are kept.
 
+// Tests of the library use modules of those of the whole program.
+#[cfg(test)]
+extern crate self as qnetsim;
+
 pub mod check;
 pub mod claims;
 pub mod cli;

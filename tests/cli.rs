@@ -1,6 +1,7 @@
 //! The command as users meet it: files, tables, messages and exit codes.
 
 #[path = "cli/bench.rs"]
+#[allow(dead_code, reason = "shared by tests of which none uses all")]
 mod bench;
 
 use std::fs;

@@ -13,14 +13,6 @@ use qnetsim::scenario::keys::keys;
 use qnetsim::scenario::schema::{schema, schema_text};
 use serde_json::Value;
 
-/// What a command prints; it ends well and says nothing else.
-#[track_caller]
-fn printed(bench: &Bench, args: &[&str]) -> String {
-    let output = bench.command(args);
-    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{args:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
 /// The committed scenarios.
 fn scenarios() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios");
@@ -38,7 +30,7 @@ fn json(text: &str) -> Value {
 
 #[test]
 fn the_committed_schema_is_what_the_command_prints() {
-    let text = printed(&Bench::new(), &["schema"]);
+    let text = Bench::new().printed(&["schema"]);
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/schema.json");
     let committed = fs::read_to_string(path).unwrap();
     assert!(text == committed, "renew it: cargo run -- schema > scenarios/schema.json");
@@ -105,20 +97,20 @@ fn the_schema_refuses_what_people_get_wrong() {
 #[test]
 fn every_code_and_every_key_is_explained() {
     let bench = Bench::new();
-    let all = printed(&bench, &["explain"]);
+    let all = bench.printed(&["explain"]);
     for explanation in codes::all() {
         assert!(all.contains(explanation.code), "{explanation:?}");
-        let text = printed(&bench, &["explain", &explanation.code.to_lowercase()]);
+        let text = bench.printed(&["explain", &explanation.code.to_lowercase()]);
         assert!(text.starts_with(&format!("{}: {}", explanation.code, explanation.title)), "{text}");
     }
     for path in keys().keys().filter(|path| !path.is_empty()) {
         assert!(all.contains(&format!("  {path}\n")), "{path}");
     }
-    let loss = printed(&bench, &["explain", "network.loss"]);
+    let loss = bench.printed(&["explain", "network.loss"]);
     let parts =
         ["network.loss\n  Share of the messages that are lost.", "from 0 up to, not including, 1", "Default: 0"];
     assert!(parts.iter().all(|part| loss.contains(part)), "{loss}");
-    let fanouts = printed(&bench, &["explain", "fanout"]);
+    let fanouts = bench.printed(&["explain", "fanout"]);
     assert!(fanouts.contains("approach.gossip.fanout\n") && fanouts.contains("approach.flat-gossip.fanout\n"));
     assert!(all.lines().chain(fanouts.lines()).all(|line| line.chars().count() <= 100));
 }
@@ -149,7 +141,7 @@ fn errors_tell_a_code_that_can_be_explained() {
 
 /// The topics that the command lists.
 fn topics(bench: &Bench) -> Vec<String> {
-    let list = printed(bench, &["new"]);
+    let list = bench.printed(&["new"]);
     let lines = list.lines().filter_map(|line| line.strip_prefix("  "));
     let topics: Vec<_> = lines.map(|line| line.split_whitespace().next().unwrap().to_owned()).collect();
     assert!(topics.len() >= 10, "{list}");
@@ -161,10 +153,10 @@ fn every_topic_has_a_scenario_that_keeps_to_the_schema_and_runs() {
     let bench = Bench::new();
     let validator = jsonschema::validator_for(&schema()).unwrap();
     for topic in topics(&bench) {
-        let text = printed(&bench, &["new", &topic, "-o", "-"]);
+        let text = bench.printed(&["new", &topic, "-o", "-"]);
         assert!(text.lines().filter(|line| line.contains('#')).count() >= 4, "{topic} has comments");
         assert!(validator.is_valid(&json(&text)), "{topic}");
-        printed(&bench, &["new", &topic]);
+        bench.printed(&["new", &topic]);
         let file = format!("{topic}.toml");
         assert_eq!(bench.text(&file), text);
         // Fewer nodes and less time, where that is still the scenario: tests run it, people wait for it.
@@ -202,13 +194,13 @@ fn a_new_scenario_replaces_nothing() {
 fn completions_are_there_for_every_shell_and_name_the_commands() {
     let bench = Bench::new();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
-        let script = printed(&bench, &["completions", shell]);
+        let script = bench.printed(&["completions", shell]);
         for part in ["qnetsim", "explain", "registry", "completions", "threads"] {
             assert!(script.contains(part), "{part} is not in the completions for {shell}");
         }
     }
     assert_eq!(bench.command(&["completions", "tcsh"]).status.code(), Some(2));
-    let script = printed(&bench, &["completions", "bash"]);
+    let script = bench.printed(&["completions", "bash"]);
     bench.write("qnetsim.bash", &script);
     let output = bench.shell("command -v bash > /dev/null || exit 0; bash -n qnetsim.bash");
     assert!(output.status.success(), "{}", said(&output));
@@ -216,7 +208,7 @@ fn completions_are_there_for_every_shell_and_name_the_commands() {
 
 #[test]
 fn the_manual_page_tells_of_every_command() {
-    let page = printed(&Bench::new(), &["man"]);
+    let page = Bench::new().printed(&["man"]);
     assert!(page.contains(".TH qnetsim 1"), "{page}");
     for command in [
         "RUN",

@@ -6,7 +6,7 @@ mod bench;
 
 use std::fs;
 
-use bench::{Bench, said};
+use bench::Bench;
 use serde_json::Value;
 
 const BASE: &str = "name = \"base\"\nnodes = 60\napproaches = [\"ping\", \"flat-gossip\"]\nwarmup = \"1s\"\n\
@@ -20,20 +20,6 @@ fn with_two() -> Bench {
     bench
 }
 
-#[track_caller]
-fn done(bench: &Bench, args: &[&str]) -> String {
-    let output = bench.command(args);
-    assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{args:?}");
-    String::from_utf8(output.stdout).unwrap()
-}
-
-#[track_caller]
-fn refused(bench: &Bench, args: &[&str], code: i32) -> String {
-    let output = bench.command(args);
-    assert_eq!((output.status.code(), output.stdout.len()), (Some(code), 0), "{args:?}: {}", said(&output));
-    said(&output)
-}
-
 /// The entry of `metric` of `approach` among what moved.
 fn moved<'v>(comparison: &'v Value, approach: &str, metric: &str) -> Option<&'v Value> {
     let of = |one: &&Value| one["approach"] == approach && one["metric"] == metric;
@@ -43,21 +29,22 @@ fn moved<'v>(comparison: &'v Value, approach: &str, metric: &str) -> Option<&'v 
 #[test]
 fn two_folders_are_compared_figure_by_figure() {
     let bench = with_two();
-    done(&bench, &["run", "base.toml", "lossy.toml", "--quiet"]);
-    let text = done(&bench, &["compare", "results/base", "results/lossy"]);
+    bench.printed(&["run", "base.toml", "lossy.toml", "--quiet"]);
+    let text = bench.printed(&["compare", "results/base", "results/lossy"]);
     for part in ["A: results/base", "B: results/lossy", "one run each", "messages.lost", "from 0"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     let json: Value =
-        serde_json::from_str(&done(&bench, &["compare", "results/base", "results/lossy", "--format", "json"])).unwrap();
+        serde_json::from_str(&bench.printed(&["compare", "results/base", "results/lossy", "--format", "json"]))
+            .unwrap();
     let lost = moved(&json, "ping", "messages.lost").unwrap();
     assert_eq!((lost["a"].as_f64(), &lost["relative"], &lost["beyond"]), (Some(0.0), &Value::Null, &Value::Null));
     assert!(lost["difference"].as_f64().unwrap() > 10.0);
     assert!(moved(&json, "ping", "messages.sent").is_none() && json["unchanged"].as_u64().unwrap() > 10);
-    let same = done(&bench, &["compare", "results/base", "results/base"]);
+    let same = bench.printed(&["compare", "results/base", "results/base"]);
     assert!(same.contains("0 figures moved") && !same.contains("relative"), "{same}");
-    let markdown = done(&bench, &["compare", "results/base", "results/lossy", "--format", "markdown", "--limit", "3"]);
+    let markdown = bench.printed(&["compare", "results/base", "results/lossy", "--format", "markdown", "--limit", "3"]);
     assert_eq!(markdown.lines().filter(|line| line.starts_with("| ")).count(), 1 + 3, "{markdown}");
 }
 
@@ -65,7 +52,7 @@ fn two_folders_are_compared_figure_by_figure() {
 fn two_scenarios_are_run_with_the_same_seeds_and_compared_in_pairs() {
     let bench = with_two();
     let args = ["compare", "base.toml", "lossy.toml", "--repeat", "3", "--format", "json"];
-    let json: Value = serde_json::from_str(&done(&bench, &args)).unwrap();
+    let json: Value = serde_json::from_str(&bench.printed(&args)).unwrap();
     assert_eq!(json["pairs"], 3);
     let received = moved(&json, "flat-gossip", "messages.received").unwrap();
     let [low, high] = [0, 1].map(|end| received["interval"][end].as_f64().unwrap());
@@ -77,14 +64,19 @@ fn two_scenarios_are_run_with_the_same_seeds_and_compared_in_pairs() {
     // What is beyond its interval comes first, then the larger effect.
     let ranks: Vec<bool> = json["moved"].as_array().unwrap().iter().map(|one| one["beyond"] == true).collect();
     assert!(ranks.is_sorted_by(|one, other| one >= other), "{ranks:?}");
-    let text = done(&bench, &["compare", "base.toml", "lossy.toml", "--repeat", "2"]);
+    let text = bench.printed(&["compare", "base.toml", "lossy.toml", "--repeat", "2"]);
     assert!(text.contains("2 pairs of runs with the same seed") && text.contains("95 % interval"), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     assert!(!bench.exists("results"), "nothing is written");
-    let swapped: Value = serde_json::from_str(&done(
-        &bench,
-        &["compare", "lossy.toml", "base.toml", "--repeat", "3", "--format", "json"],
-    ))
+    let swapped: Value = serde_json::from_str(&bench.printed(&[
+        "compare",
+        "lossy.toml",
+        "base.toml",
+        "--repeat",
+        "3",
+        "--format",
+        "json",
+    ]))
     .unwrap();
     let back = moved(&swapped, "flat-gossip", "messages.received").unwrap();
     assert_eq!(back["difference"].as_f64(), Some(-difference));
@@ -95,13 +87,20 @@ fn sweeps_are_compared_point_by_point_in_pairs_of_seeds() {
     let bench = with_two();
     let sweep = "[sweep]\nrepeat = 3\n[sweep.axes]\nnodes = [60, 80]\n";
     bench.write("a.toml", &format!("{BASE}{sweep}"));
-    done(&bench, &["run", "a.toml", "--quiet", "--out", "a"]);
-    done(
-        &bench,
-        &["run", "a.toml", "--quiet", "--out", "b", "--set", "network.loss=0.1", "--set", "sweep.axes.nodes=[80, 100]"],
-    );
+    bench.printed(&["run", "a.toml", "--quiet", "--out", "a"]);
+    bench.printed(&[
+        "run",
+        "a.toml",
+        "--quiet",
+        "--out",
+        "b",
+        "--set",
+        "network.loss=0.1",
+        "--set",
+        "sweep.axes.nodes=[80, 100]",
+    ]);
     let json: Value =
-        serde_json::from_str(&done(&bench, &["compare", "a/base", "b/base", "--format", "json"])).unwrap();
+        serde_json::from_str(&bench.printed(&["compare", "a/base", "b/base", "--format", "json"])).unwrap();
     assert_eq!(json["pairs"], 3);
     assert!(json["moved"].as_array().unwrap().iter().all(|one| one["nodes"] == 80));
     for (side, nodes) in [("only_a", 60), ("only_b", 100)] {
@@ -111,35 +110,35 @@ fn sweeps_are_compared_point_by_point_in_pairs_of_seeds() {
             "{side}"
         );
     }
-    let text = done(&bench, &["compare", "a/base", "b/base"]);
+    let text = bench.printed(&["compare", "a/base", "b/base"]);
     assert!(text.contains("Only in A:") && text.contains("... and "), "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     // An unfinished sweep is none yet.
     fs::remove_file(bench.path("b/base/sweep.csv")).unwrap();
-    assert!(refused(&bench, &["compare", "a/base", "b/base"], 2).contains("the sweep in b/base is not finished"));
+    assert!(bench.refused(&["compare", "a/base", "b/base"], 2).contains("the sweep in b/base is not finished"));
 }
 
 #[test]
 fn what_cannot_be_compared_is_refused_with_what_to_do() {
     let bench = with_two();
-    done(&bench, &["run", "base.toml", "--quiet"]);
-    done(&bench, &["run", "base.toml", "--quiet", "--out", "large", "--set", "nodes=70"]);
-    let error = refused(&bench, &["compare", "results/base", "large/base"], 2);
+    bench.printed(&["run", "base.toml", "--quiet"]);
+    bench.printed(&["run", "base.toml", "--quiet", "--out", "large", "--set", "nodes=70"]);
+    let error = bench.refused(&["compare", "results/base", "large/base"], 2);
     assert!(error.contains("no figure in common") && error.contains("flat-gossip, 70 nodes"), "{error}");
-    let error = refused(&bench, &["compare", "results/base", "base.toml"], 2);
+    let error = bench.refused(&["compare", "results/base", "base.toml"], 2);
     assert!(error.contains("run it first\n  qnetsim run base.toml"), "{error}");
     fs::remove_file(bench.path("large/base/metrics.csv")).unwrap();
-    let error = refused(&bench, &["compare", "results/base", "large/base"], 2);
+    let error = bench.refused(&["compare", "results/base", "large/base"], 2);
     assert!(error.contains("no metrics.csv") && error.contains("qnetsim run base.toml --set nodes=70"), "{error}");
     fs::remove_file(bench.path("large/base/summary.json")).unwrap();
-    assert!(refused(&bench, &["compare", "results/base", "large/base"], 2).contains("run it again: qnetsim run FILE"));
+    assert!(bench.refused(&["compare", "results/base", "large/base"], 2).contains("run it again: qnetsim run FILE"));
     let sheet = bench.text("results/base/metrics.csv");
     bench.write("results/base/metrics.csv", &sheet[..sheet.len() - 4]);
-    let error = refused(&bench, &["compare", "results/base", "results/base"], 4);
+    let error = bench.refused(&["compare", "results/base", "results/base"], 4);
     assert!(error.contains("metrics.csv: line ") && error.contains("the line has no end"), "{error}");
     bench.write("results/base/metrics.csv", "a,b\n1,2\n");
-    assert!(refused(&bench, &["compare", "results/base", "results/base"], 4).contains("its columns are not approach"));
-    assert!(refused(&bench, &["compare", "none.toml", "base.toml"], 4).contains("cannot read scenario"));
+    assert!(bench.refused(&["compare", "results/base", "results/base"], 4).contains("its columns are not approach"));
+    assert!(bench.refused(&["compare", "none.toml", "base.toml"], 4).contains("cannot read scenario"));
     bench.write("swept.toml", &format!("{BASE}[sweep]\nrepeat = 2\n"));
-    assert!(refused(&bench, &["compare", "swept.toml", "base.toml"], 2).contains("has a sweep: run both"));
+    assert!(bench.refused(&["compare", "swept.toml", "base.toml"], 2).contains("has a sweep: run both"));
 }

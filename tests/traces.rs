@@ -17,7 +17,7 @@ fn trace(threads: usize, max: usize, rate: f64) -> (Vec<Record>, u64) {
     let gossip = PushGossip::new(4);
     let probe = || Trace::new(Tracing { max, rate, seed: 1 });
     let simulation = Simulation::with_probes(&gossip, &network, settings, probe);
-    Trace::gather(simulation.run().unwrap().without_probes().1)
+    Trace::gather(simulation.run().unwrap().probes)
 }
 
 #[test]

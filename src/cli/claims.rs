@@ -3,16 +3,16 @@
 mod sources;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::ValueEnum;
 
+use super::machine::machine;
 use super::run::threads;
 use super::{Failure, print};
 use crate::claims::evidence::{BREAK_EVEN, Evidence, IDS, REGISTRY_BENCH, SOURCES, Scale};
 use crate::claims::runs::{RUNS, SEEDS};
 use crate::claims::{Claim, Definition, claims, definition};
-use crate::metrics::{available_memory, total_memory};
 use crate::report::{
     Answer, Ran, check_writable, claims_csv, claims_human, claims_json, claims_markdown, growth_svg, verdicts_svg,
     write_results,
@@ -229,28 +229,11 @@ fn ran(args: &ClaimsArgs) -> Ran {
     }
     let scale = args.scale.name();
     command += &format!(" --scale {scale}");
-    let gigabytes =
-        |bytes: Option<u64>| bytes.map_or("unknown".to_owned(), |bytes| format!("{:.1} GB", bytes as f64 / 1e9));
-    let read = |path: &str| std::fs::read_to_string(Path::new(path)).ok();
-    let processor = read("/proc/cpuinfo").and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("model name"))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    });
-    let kernel = read("/proc/sys/kernel/osrelease").map_or(String::new(), |text| format!(" {}", text.trim()));
-    let machine = format!(
-        "{} cores{}, {} of memory ({} free), {}{kernel} {}",
-        threads(None),
-        processor.map_or(String::new(), |name| format!(" ({name})")),
-        gigabytes(total_memory()),
-        gigabytes(available_memory()),
-        std::env::consts::OS,
-        std::env::consts::ARCH,
-    );
     let seeds = SEEDS[Scale::from(args.scale) as usize];
     Ran {
         command,
         version: format!("qnetsim {}", env!("CARGO_PKG_VERSION")),
-        machine,
+        machine: machine(),
         seeds: format!("1 to {seeds}; registry 1"),
         scale,
     }

@@ -3,7 +3,9 @@
 mod check;
 mod claims;
 mod compare;
+mod divergence;
 mod explain;
+mod machine;
 mod merge;
 mod new;
 mod plan;
@@ -96,6 +98,17 @@ enum Command {
     /// The exit code is 0 whatever moved, 2 where nothing can be compared, 4 where results cannot be read.
     #[command(after_help = format!("{}\n\n{EXIT_CODES}", compare::COMPARE_EXAMPLES))]
     Compare(compare::CompareArgs),
+    /// Find the first event in which two runs of a scenario differ, and what led to it.
+    ///
+    /// A and B are traces that `run --trace` wrote, by two builds or with two settings, CSV or lines of JSON; or `--run` makes
+    /// them. Says which event comes first that one run has and the other has not, and its chain of causes in both: a message
+    /// was sent because of what its sender handled at that moment, and so on back to the start. Traces are read a line at a
+    /// time, once for every cause. A trace that was sampled has no causes that are not in the sample; one that was cut says
+    /// nothing of what follows.
+    ///
+    /// The exit code is 0 where the traces are the same, 98 where they are not, 4 where one cannot be read.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", divergence::DIVERGENCE_EXAMPLES))]
+    BisectDivergence(divergence::DivergenceArgs),
     /// Predict what scenarios take: events, memory, disk, time; before anything is allocated.
     ///
     /// Events, memory and disk follow from the scenario; on the project's scenarios events are within 30 % and peak memory
@@ -295,6 +308,7 @@ fn failure_of(command: &Command) -> Option<Failure> {
         Command::Run(args) => run::run(args),
         Command::Merge(args) => merge::merge(args),
         Command::Compare(args) => compare::compare(args),
+        Command::BisectDivergence(args) => divergence::bisect(args),
         Command::Plan(args) => plan::plan(args),
         Command::Check(args) => check::check(args),
         Command::Accept(args) => check::accept(args),

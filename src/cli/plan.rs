@@ -2,6 +2,7 @@
 
 mod calibration;
 
+use std::io::{Write, stderr};
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -105,6 +106,14 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
     let mut points = Vec::new();
     for (file, scenario) in args.files.iter().zip(&scenarios) {
         points.extend(rows(args, file, scenario, threads)?);
+        if scenario.is_swept {
+            let file = file.display();
+            // Nothing is left to be done if standard error is gone.
+            let _ = writeln!(
+                stderr(),
+                "note: this is {file} without its sweep; of all its points tells\n  qnetsim run {file} --list"
+            );
+        }
     }
     let plan = Plan::of(points, threads, &args.out);
     print(&match args.format {

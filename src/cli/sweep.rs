@@ -111,8 +111,7 @@ pub(super) fn prepare(
         let scenario = sweep.scenario(index, base.seed).map_err(|error| refused(&error))?;
         costs.push(scenario.points.iter().map(|point| Cost::of(&scenario, point, threads)).collect());
     }
-    let thresholds = base.thresholds.iter().map(|threshold| threshold.metric.clone());
-    let manifest = Manifest::of(&sweep, command, thresholds.collect());
+    let manifest = Manifest::of(&sweep, command, &base.thresholds);
     Ok(Prepared { sweep, manifest, costs, threads })
 }
 

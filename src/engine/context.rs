@@ -86,7 +86,7 @@ struct Sent {
     losses: Stream,
     /// What the network knows of the sender.
     row: usize,
-    /// Whether messages may wait, or their delays are recorded.
+    /// Whether messages may wait, their delays are recorded, or a probe watches them.
     watched: bool,
 }
 
@@ -207,20 +207,15 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
         let now = SimTime::from_nanos(self.now);
         let mut delay = shared.network.delay_in(sent.row, from, to, now, sent.draws.word()).as_nanos();
         let cause = if shared.may_drop { shared.network.drop_cause(from, to, now, sent.losses.word()) } else { None };
-        let passing = |flow| Passing { time: now, from, to, sequence, kind, flow };
-        self.probe.on_passing(passing(Flow::Sent));
         if sent.watched {
-            match self.watch(sent.row, to, kind, bytes, delay, cause) {
-                Ok(watched) => delay = watched,
-                Err(cause) => {
-                    self.probe.on_passing(passing(cause));
-                    sent.lost += 1;
-                    return None;
-                }
-            }
+            let message = Passing { time: now, from, to, sequence, kind, flow: Flow::Sent };
+            let Some(watched) = self.watch(sent.row, message, bytes, delay, cause) else {
+                sent.lost += 1;
+                return None;
+            };
+            delay = watched;
         } else if let Some(cause) = cause {
             self.drop_sent(kind, bytes, cause);
-            self.probe.on_passing(passing(cause));
             sent.lost += 1;
             return None;
         }
@@ -242,22 +237,13 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
     }
 
     /// Sends a message over the uplink of the current node, and records its delay if neither that nor `cause` drops it.
-    /// Returns its delay with the time that the uplink took.
-    ///
-    /// # Errors
-    /// With what drops it.
+    /// Returns its delay with the time that the uplink took, or `None` if it never arrives.
     #[inline(never)]
-    fn watch(
-        &mut self,
-        row: usize,
-        to: NodeId,
-        kind: usize,
-        bytes: u64,
-        delay: u64,
-        cause: Option<Flow>,
-    ) -> Result<u64, Flow> {
+    fn watch(&mut self, row: usize, message: Passing, bytes: u64, delay: u64, cause: Option<Flow>) -> Option<u64> {
         let shared = self.shared;
+        let Passing { to, kind, .. } = message;
         let (mut delay, mut cause) = (delay, cause);
+        self.probe.on_passing(message);
         if let (Some(capacity), Some(access)) = (&shared.capacity, self.access.as_deref_mut()) {
             let wire = bytes + u64::from(shared.header);
             let rate = capacity.upload[self.here.node_type as usize];
@@ -268,7 +254,8 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
         }
         if let Some(cause) = cause {
             self.drop_sent(kind, bytes, cause);
-            return Err(cause);
+            self.probe.on_passing(Passing { flow: cause, ..message });
+            return None;
         }
         if self.is_measured()
             && let Some(delays) = self.tally.delays.get_mut(kind)
@@ -279,7 +266,7 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
                 self.tally.links[row + placement.region_of(to)].record(delay);
             }
         }
-        Ok(delay)
+        Some(delay)
     }
 
     /// Whether the slice of time of the current event is measured.
@@ -302,7 +289,7 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
             draws: self.shared.latency_key.draws(self.here.id, sequence),
             losses: self.shared.loss_key.draws(self.here.id, sequence),
             row: self.shared.network.row(self.here.id),
-            watched: self.access.is_some() || delays_recorded,
+            watched: self.access.is_some() || delays_recorded || self.probe.watches_messages(),
         }
     }
 

@@ -1,7 +1,6 @@
 //! Probes: code that watches every event of a run. The default watches nothing and costs nothing.
 
-use super::simulation::Outcome;
-use crate::contract::{NodeId, Protocol, SimTime};
+use crate::contract::{NodeId, SimTime};
 use crate::metrics::{Flow, Turn};
 
 /// What made a node act.
@@ -41,7 +40,14 @@ pub trait Probe: Send + Default {
     /// largest numbers there are.
     fn on_event(&mut self, time: SimTime, to: NodeId, from: NodeId, sequence: u32, cause: Cause, contents: u64);
 
-    /// A message was sent, or dropped on its way or on its arrival. Broadcasts that are counted as a whole are not among them.
+    /// Whether it wants to know of messages before they are received; asked whenever a node sends.
+    #[inline(always)]
+    fn watches_messages(&self) -> bool {
+        false
+    }
+
+    /// A message was sent, or dropped on its way or on its arrival; all of them only where
+    /// [`Probe::watches_messages`]. Broadcasts that are counted as a whole are not among them.
     #[inline(always)]
     fn on_passing(&mut self, _passing: Passing) {}
 }
@@ -62,35 +68,14 @@ impl<O: Probe> Probe for Option<O> {
     }
 
     #[inline(always)]
+    fn watches_messages(&self) -> bool {
+        self.as_ref().is_some_and(Probe::watches_messages)
+    }
+
+    #[inline(always)]
     fn on_passing(&mut self, passing: Passing) {
         if let Some(probe) = self {
             probe.on_passing(passing);
         }
-    }
-}
-
-impl<P: Protocol, O> Outcome<P, O> {
-    /// The outcome as it would be without probes, and the probes.
-    pub fn without_probes(self) -> (Outcome<P>, Vec<O>) {
-        let Outcome { slices, delays, links, bandwidth, digest, events, windows, in_flight, bytes, .. } = self;
-        let Outcome { partitions, lives, judgements, states, probes, .. } = self;
-        let threads = vec![(); probes.len()];
-        let outcome = Outcome {
-            slices,
-            delays,
-            links,
-            bandwidth,
-            digest,
-            events,
-            windows,
-            in_flight,
-            bytes,
-            partitions,
-            lives,
-            judgements,
-            states,
-            probes: threads,
-        };
-        (outcome, probes)
     }
 }

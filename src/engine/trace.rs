@@ -129,6 +129,10 @@ impl Probe for Trace {
         self.add(record, (entity, sequence));
     }
 
+    fn watches_messages(&self) -> bool {
+        true
+    }
+
     #[cold]
     #[inline(never)]
     fn on_passing(&mut self, passing: Passing) {

@@ -2,8 +2,11 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// A bound for a metric: `messages.sent == 1284003`, `detection.p99 < 90 s`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Threshold {
     /// The metric's name.
     pub metric: String,
@@ -16,11 +19,13 @@ pub struct Threshold {
     /// The bound as it was written: `< 90s`.
     pub written: String,
     /// Where it was written in the scenario file, from 1; `None` if it was not written there.
+    #[serde(skip)]
     pub line: Option<usize>,
 }
 
 /// How a metric is compared with a bound.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Comparison {
     /// Exactly as much.
     Equal,

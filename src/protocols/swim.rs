@@ -401,7 +401,8 @@ impl Protocol for Swim {
 
     fn state_bytes(&self, state: &SwimState) -> usize {
         let lists: usize = state.members.iter().map(|member| member.view.bytes() + member.waiting.bytes()).sum();
-        state.members.capacity() * size_of::<Member>() + lists + state.scratch.capacity()
+        // Not the scratch: no member remembers it, and it differs with the partitions.
+        state.members.len() * size_of::<Member>() + lists
     }
 
     fn handle_start(&self, _: &mut SwimState, _: Here, fx: &mut impl Effects<Self>) {

@@ -20,6 +20,12 @@ struct Sheet {
     own: &'static [Meaning],
 }
 
+/// Columns of `registry-bench.csv`, which `qnetsim registry bench` writes.
+const REGISTRY_BENCH_COLUMNS: [&str; 8] = ["claim", "users", "variant", "figure", "part", "value", "unit", "how"];
+
+/// Columns of `service-times.csv`, likewise.
+const SERVICE_TIMES_COLUMNS: [&str; 6] = ["operation", "least_ns", "p50_ns", "p90_ns", "p99_ns", "most_ns"];
+
 const NEVER: &str = "never";
 
 /// What columns of these names mean wherever they stand, unless a sheet says otherwise.
@@ -274,6 +280,19 @@ const SHEETS: &[Sheet] = &[
         ],
     },
     Sheet {
+        file: "sweep-thresholds.csv",
+        about: "What the scenario of a sweep asks of its metrics, a row for each threshold and run, behind the same columns of \
+                axes; only where it asks anything.",
+        columns: &thresholds::SWEPT_THRESHOLD_COLUMNS,
+        own: &[
+            ("seed", "number", "the seed of the run", NEVER),
+            ("threshold", "text", "as the scenario writes it", NEVER),
+            ("metric", "text", "the name of the metric", NEVER),
+            ("measured", "unit of the metric", "what it was", "nothing was measured, which fails"),
+            ("verdict", "text", "pass or fail", NEVER),
+        ],
+    },
+    Sheet {
         file: "trace.csv",
         about: "Events of a run, one by one: what `qnetsim run --trace FILE` writes, wherever FILE is; as JSON lines with the \
                 same names if FILE ends in .jsonl. Sampled by --trace-sample and bounded by --trace-max; where the bound cut \
@@ -298,6 +317,41 @@ const SHEETS: &[Sheet] = &[
                 "others",
             ),
             ("cut_records", "count", "events that the bound left out", "all other rows"),
+        ],
+    },
+    Sheet {
+        file: "registry-bench.csv",
+        about: "Registries of several sizes, measured on one machine by `qnetsim registry bench`, and larger ones, projected: a \
+                row a figure.",
+        columns: &REGISTRY_BENCH_COLUMNS,
+        own: &[
+            ("claim", "text", "id of the claim that it is about", "none"),
+            ("users", "count", "users of the registry", NEVER),
+            (
+                "variant",
+                "text",
+                "the layout and what is different in it; memory, a map in memory; crash, killed again and again",
+                NEVER,
+            ),
+            ("figure", "text", "what is measured", NEVER),
+            ("part", "text", "which part or quantile of it", NEVER),
+            ("value", "see unit", "how much", NEVER),
+            ("unit", "text", "its unit", NEVER),
+            ("how", "text", "measured or projected", NEVER),
+        ],
+    },
+    Sheet {
+        file: "service-times.csv",
+        about: "What a lookup and a change of a registry take, as `qnetsim registry bench` measures it and \
+                `approach.registry.service_times` takes it. Lines that begin with # are remarks.",
+        columns: &SERVICE_TIMES_COLUMNS,
+        own: &[
+            ("operation", "text", "read or write", NEVER),
+            ("least_ns", "ns", "the shortest time", NEVER),
+            ("p50_ns", "ns", "half of the times are no longer", NEVER),
+            ("p90_ns", "ns", "nine in ten times are no longer", NEVER),
+            ("p99_ns", "ns", "99 in 100 times are no longer", NEVER),
+            ("most_ns", "ns", "the longest time", NEVER),
         ],
     },
     Sheet {
@@ -411,7 +465,13 @@ mod tests {
                     let name = file.file_name().unwrap().to_str().unwrap();
                     let sheet = SHEETS.iter().find(|sheet| sheet.file == name);
                     let sheet = sheet.unwrap_or_else(|| panic!("{} is not explained", file.display()));
-                    let header = csv::Reader::from_path(&file).unwrap().headers().unwrap().clone();
+                    let header = csv::ReaderBuilder::new()
+                        .comment(Some(b'#'))
+                        .from_path(&file)
+                        .unwrap()
+                        .headers()
+                        .unwrap()
+                        .clone();
                     assert!(header.iter().eq(sheet.columns.iter().copied()), "{}: {header:?}", file.display());
                     sheets += 1;
                 }

@@ -53,7 +53,7 @@ pub use summary::{
 };
 pub use table::at_width;
 pub(crate) use table::table_with;
-pub use thresholds::thresholds_csv;
+pub use thresholds::{SWEPT_THRESHOLD_COLUMNS, thresholds_csv, verdict};
 pub use trace::{TRACE_COLUMNS, TraceRow, trace_csv, trace_jsonl, turn_name};
 pub use write::{WriteError, check_writable, write_results};
 

@@ -8,6 +8,10 @@ use crate::metrics::metric_value;
 
 pub(super) const COLUMNS: [&str; 6] = ["threshold", "approach", "nodes", "metric", "measured", "verdict"];
 
+/// Columns of `sweep-thresholds.csv` after those of the axes.
+pub const SWEPT_THRESHOLD_COLUMNS: [&str; 7] =
+    ["approach", "nodes", "seed", "threshold", "metric", "measured", "verdict"];
+
 #[derive(Serialize)]
 struct Row<'a> {
     threshold: String,
@@ -33,11 +37,16 @@ pub fn thresholds_csv(report: &RunReport<'_>) -> Option<Vec<u8>> {
                 nodes: point.nodes(),
                 metric: &threshold.metric,
                 measured: measured.map(Number),
-                verdict: if threshold.holds(measured) { "pass" } else { "fail" },
+                verdict: verdict(threshold.holds(measured)),
             })
         })
     });
     (!report.thresholds.is_empty()).then(|| sheet::csv(&COLUMNS, rows))
+}
+
+/// How sheets say it.
+pub fn verdict(has_passed: bool) -> &'static str {
+    if has_passed { "pass" } else { "fail" }
 }
 
 #[cfg(test)]

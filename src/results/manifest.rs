@@ -4,13 +4,14 @@ use serde::{Deserialize, Serialize};
 
 use super::FORMAT;
 use super::record::StoredError;
+use crate::metrics::Threshold;
 use crate::scenario::{COMBINATIONS_MAX, RUNS_MAX, Sweep};
 
 /// Its name.
 pub const MANIFEST_FILE: &str = "sweep.json";
 
 /// What a sweep is to run. The same for every shard of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// Version of the layout.
@@ -27,8 +28,8 @@ pub struct Manifest {
     pub axes: Vec<ManifestAxis>,
     /// The seeds of every combination.
     pub seeds: Vec<u64>,
-    /// Metrics that people are shown first.
-    pub shown: Vec<String>,
+    /// What the scenario asks of its metrics, without lines.
+    pub thresholds: Vec<Threshold>,
     /// The combinations of values.
     pub combinations: Vec<ManifestCombination>,
 }
@@ -79,8 +80,8 @@ pub struct RunId {
 }
 
 impl Manifest {
-    /// The manifest of `sweep`, which `command` makes; `shown` are the metrics that people are shown first.
-    pub fn of(sweep: &Sweep, command: &str, shown: Vec<String>) -> Self {
+    /// The manifest of `sweep`, which `command` makes; `thresholds` are those of its scenario.
+    pub fn of(sweep: &Sweep, command: &str, thresholds: &[Threshold]) -> Self {
         let combination = |combination: &crate::scenario::Combination| ManifestCombination {
             written: combination.written.clone(),
             cells: combination.cells.clone(),
@@ -100,7 +101,7 @@ impl Manifest {
             command: command.to_owned(),
             axes: sweep.axes.iter().map(axis).collect(),
             seeds: sweep.seeds.clone(),
-            shown,
+            thresholds: thresholds.iter().map(|one| Threshold { line: None, ..one.clone() }).collect(),
             combinations: sweep.combinations.iter().map(combination).collect(),
         }
     }
@@ -138,7 +139,8 @@ impl Manifest {
         let axes = self.axes.iter().flat_map(|axis| [&axis.name, &axis.unit]);
         let written = self.combinations.iter().flat_map(|one| one.written.iter().chain(&one.cells));
         let points = self.combinations.iter().flat_map(|one| one.points.iter().map(|point| &point.approach));
-        if !heads.chain(axes).chain(&self.shown).chain(written).chain(points).all(|text| is_text(text)) {
+        let asked = self.thresholds.iter().flat_map(|one| [&one.metric, &one.written].into_iter().chain(&one.approach));
+        if !heads.chain(axes).chain(asked).chain(written).chain(points).all(|text| is_text(text)) {
             return Err("a text is too long or holds control characters");
         }
         let is_ascending = self.seeds.is_sorted_by(|one, other| one < other);

@@ -195,7 +195,7 @@ mod tests {
             command: "qnetsim run s.toml".to_owned(),
             axes: vec![],
             seeds: vec![1, 2],
-            shown: vec![],
+            thresholds: vec![],
             combinations: vec![combination],
         }
     }

@@ -3,14 +3,17 @@
 use serde_json::{Value, json};
 
 use super::manifest::{Manifest, ManifestAxis, ManifestCombination, ManifestPoint, RunId};
-use super::record::Record;
-use crate::metrics::Estimate;
-use crate::report::{MEAN_COLUMNS, Number, RUN_COLUMNS, count, table_with};
+use super::record::{Record, RecordedMetric};
+use crate::metrics::{Estimate, Threshold, may_be_figure};
+use crate::report::{MEAN_COLUMNS, Number, RUN_COLUMNS, SWEPT_THRESHOLD_COLUMNS, count, table_with};
 
 /// Every metric of every run.
 pub const SWEEP_FILE: &str = "sweep.csv";
 /// Means over seeds, with their confidence intervals.
 pub const MEANS_FILE: &str = "sweep-means.csv";
+
+/// What every run of a sweep whose scenario has thresholds makes of them.
+pub const SWEPT_THRESHOLDS_FILE: &str = "sweep-thresholds.csv";
 
 /// Metrics that people are shown where the scenario has no thresholds that name others.
 const SHOWN: [&str; 7] = [
@@ -26,6 +29,8 @@ const SHOWN: [&str; 7] = [
 const SHOWN_MAX: usize = 3;
 /// The widest that a value of an axis may be, in characters, before it is wrapped.
 const TEXT_WIDTH: u16 = 16;
+/// Thresholds that failed and people are told of.
+const FAILED_SHOWN: usize = 5;
 
 /// The sheets of a sweep, made run by run so that not all runs need to be held.
 #[derive(Debug)]
@@ -34,8 +39,14 @@ pub struct Sheets {
     pub runs: Vec<u8>,
     /// `sweep-means.csv`.
     pub means: Vec<u8>,
+    /// `sweep-thresholds.csv`; `None` if nothing is asked of any run.
+    pub thresholds: Option<Vec<u8>>,
     /// The means as one JSON document.
     pub json: Vec<u8>,
+    /// How often a threshold was held against a run.
+    judged: usize,
+    /// What failed, with the run in which it did.
+    failed: Vec<String>,
     points: Vec<PointMeans>,
 }
 
@@ -63,13 +74,23 @@ impl Sheets {
     /// What `read` fails with.
     pub fn of<E>(manifest: &Manifest, mut read: impl FnMut(RunId) -> Result<Record, E>) -> Result<Sheets, E> {
         let (mut runs, mut means) = (writer(manifest, &RUN_COLUMNS), writer(manifest, &MEAN_COLUMNS));
-        let mut points = Vec::new();
+        let mut thresholds = writer(manifest, &SWEPT_THRESHOLD_COLUMNS);
+        let (mut points, mut judged, mut failed) = (Vec::new(), 0, Vec::new());
         for (combination, one) in manifest.combinations.iter().enumerate() {
             for (index, point) in one.points.iter().enumerate() {
                 let of_seed = |&seed: &u64| read(RunId { combination, point: index, seed });
                 let records = manifest.seeds.iter().map(of_seed).collect::<Result<Vec<_>, E>>()?;
                 for record in &records {
                     write_run(&mut runs, one, record);
+                    for (threshold, value) in asked_of(manifest, record) {
+                        judged += 1;
+                        let has_passed = threshold.holds(value.and_then(RecordedMetric::number));
+                        write_threshold(&mut thresholds, one, record, threshold, value, has_passed);
+                        if !has_passed {
+                            let run = RunId { combination, point: index, seed: record.seed };
+                            failed.push(format!("{threshold}: {}", manifest.told(run)));
+                        }
+                    }
                 }
                 let metrics = means_of(&records);
                 for metric in &metrics {
@@ -80,14 +101,15 @@ impl Sheets {
         }
         let bytes = |writer: csv::Writer<Vec<u8>>| writer.into_inner().expect(IN_MEMORY);
         let json = json(manifest, &points);
-        Ok(Sheets { runs: bytes(runs), means: bytes(means), json, points })
+        let thresholds = (judged > 0).then(|| bytes(thresholds));
+        Ok(Sheets { runs: bytes(runs), means: bytes(means), thresholds, json, judged, failed, points })
     }
 
     /// A table for people: a row a point, with the means of a few metrics, at most `rows_max` of them.
     pub fn table(&self, manifest: &Manifest, rows_max: usize) -> String {
         let shown = self.shown(manifest);
-        let names: Vec<String> = manifest.axes.iter().map(|axis| short_name(axis, &manifest.axes)).collect();
-        let mut header: Vec<String> = names.into_iter().chain(["approach", "nodes"].map(str::to_owned)).collect();
+        let mut header = short_names(&manifest.axes.iter().map(|axis| axis.name.as_str()).collect::<Vec<_>>());
+        header.extend(["approach", "nodes"].map(str::to_owned));
         // Names are long, and broken where their parts end.
         let metric = |name: &&str| format!("{}{}", name.replace('.', ".\n"), self.unit(name));
         header.extend(shown.iter().map(metric));
@@ -113,6 +135,22 @@ impl Sheets {
         if self.points.len() > rows_max {
             text += &format!("... and {} more rows in {MEANS_FILE}\n", self.points.len() - rows_max);
         }
+        text + &self.verdict()
+    }
+
+    /// What became of the thresholds, for people; empty if there are none.
+    fn verdict(&self) -> String {
+        let (judged, failed) = (self.judged, self.failed.len());
+        if judged == 0 {
+            return String::new();
+        }
+        let mut text = format!("\nThresholds: {} passed, {failed} failed\n", judged - failed);
+        for failed in self.failed.iter().take(FAILED_SHOWN) {
+            text += &format!("  {failed}\n");
+        }
+        if failed > FAILED_SHOWN {
+            text += &format!("  ... and {} more in {SWEPT_THRESHOLDS_FILE}\n", failed - FAILED_SHOWN);
+        }
         text
     }
 
@@ -120,7 +158,7 @@ impl Sheets {
     fn shown<'m>(&self, manifest: &'m Manifest) -> Vec<&'m str> {
         let is_measured =
             |name: &&str| self.points.iter().any(|point| point.metrics.iter().any(|metric| metric.name == **name));
-        let asked = manifest.shown.iter().map(String::as_str);
+        let asked = manifest.thresholds.iter().map(|threshold| threshold.metric.as_str());
         let mut shown: Vec<&str> = Vec::new();
         for name in asked.chain(SHOWN).filter(is_measured) {
             if !shown.contains(&name) && shown.len() < SHOWN_MAX {
@@ -142,17 +180,19 @@ impl Sheets {
 pub(super) fn axis_columns(axes: &[ManifestAxis]) -> Vec<String> {
     let column = |axis: &ManifestAxis| {
         let name = if axis.unit.is_empty() { axis.name.clone() } else { format!("{}_{}", axis.name, axis.unit) };
-        let is_taken = RUN_COLUMNS.iter().chain(&MEAN_COLUMNS).any(|column| *column == name);
+        let is_taken =
+            RUN_COLUMNS.iter().chain(&MEAN_COLUMNS).chain(&SWEPT_THRESHOLD_COLUMNS).any(|column| *column == name);
         if is_taken { format!("{name}_axis") } else { name }
     };
     axes.iter().map(column).collect()
 }
 
-/// The last part of the name, if no other axis has the same.
-fn short_name(axis: &ManifestAxis, axes: &[ManifestAxis]) -> String {
-    let last = |axis: &ManifestAxis| axis.name.rsplit('.').next().unwrap_or("").to_owned();
-    let is_alone = axes.iter().filter(|other| last(other) == last(axis)).count() == 1;
-    if is_alone { last(axis) } else { axis.name.clone() }
+/// The last part of each name of an axis, or all of it where another has the same.
+pub fn short_names(names: &[&str]) -> Vec<String> {
+    let last = |name: &str| name.rsplit('.').next().map(str::to_owned);
+    let is_alone = |name: &str| names.iter().filter(|other| last(other) == last(name)).count() == 1;
+    let short = |name: &&str| last(name).filter(|_| is_alone(name)).unwrap_or_else(|| (*name).to_owned());
+    names.iter().map(short).collect()
 }
 
 fn writer(manifest: &Manifest, columns: &[&str]) -> csv::Writer<Vec<u8>> {
@@ -168,6 +208,37 @@ fn write_run(writer: &mut csv::Writer<Vec<u8>>, combination: &ManifestCombinatio
         let of_run = [&record.approach, &nodes, &seed, &metric.name, &metric.unit, &metric.value];
         writer.write_record(combination.cells.iter().chain(of_run)).expect(IN_MEMORY);
     }
+}
+
+/// What is asked of the run of `record`, each with the metric that was measured there, if it was. A figure that another
+/// mechanism of the scenario has is not this one's.
+fn asked_of<'a>(
+    manifest: &'a Manifest,
+    record: &'a Record,
+) -> impl Iterator<Item = (&'a Threshold, Option<&'a RecordedMetric>)> {
+    let applying = manifest.thresholds.iter().filter(|threshold| threshold.applies_to(&record.approach));
+    let measured = applying.map(|threshold| (threshold, record.metric(&threshold.metric)));
+    measured.filter(|(threshold, value)| value.is_some() || !may_be_figure(&threshold.metric))
+}
+
+fn write_threshold(
+    writer: &mut csv::Writer<Vec<u8>>,
+    combination: &ManifestCombination,
+    record: &Record,
+    threshold: &Threshold,
+    value: Option<&RecordedMetric>,
+    has_passed: bool,
+) {
+    let cells = [
+        record.approach.clone(),
+        record.nodes.to_string(),
+        record.seed.to_string(),
+        threshold.to_string(),
+        threshold.metric.clone(),
+        value.map_or(String::new(), |value| value.value.clone()),
+        crate::report::verdict(has_passed).to_owned(),
+    ];
+    writer.write_record(combination.cells.iter().chain(&cells)).expect(IN_MEMORY);
 }
 
 fn write_mean(
@@ -246,8 +317,8 @@ fn json(manifest: &Manifest, points: &[PointMeans]) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record::RecordedMetric;
     use super::*;
+    use crate::metrics::Comparison;
 
     fn manifest() -> Manifest {
         let points = vec![ManifestPoint { approach: "ping".to_owned(), nodes: 10 }];
@@ -266,12 +337,23 @@ mod tests {
             command: "qnetsim run s.toml".to_owned(),
             axes: vec![axis("nodes", ""), axis("heartbeat.interval", "s")],
             seeds: vec![1, 2, 3],
-            shown: vec!["state".to_owned()],
+            thresholds: vec![Threshold {
+                metric: "state".to_owned(),
+                approach: None,
+                comparison: Comparison::Below,
+                value: 3.0,
+                written: "< 3".to_owned(),
+                line: None,
+            }],
             combinations: vec![combination(["10", "1"]), combination(["10", "2, 3"])],
         }
     }
 
     fn sheets() -> Sheets {
+        sheets_of(&manifest())
+    }
+
+    fn sheets_of(manifest: &Manifest) -> Sheets {
         let metric = |name: &str, value: String| RecordedMetric { name: name.to_owned(), unit: "1".to_owned(), value };
         let record = |run: RunId| -> Result<Record, ()> {
             let mut metrics = vec![metric("state", run.seed.to_string())];
@@ -287,7 +369,7 @@ mod tests {
                 metrics,
             })
         };
-        Sheets::of(&manifest(), record).unwrap()
+        Sheets::of(manifest, record).unwrap()
     }
 
     #[test]
@@ -316,6 +398,30 @@ mod tests {
             assert!(table.contains(part), "{part}\n{table}");
         }
         assert!(table.find("state").unwrap() < table.find("delay.").unwrap(), "{table}");
+    }
+
+    #[test]
+    fn thresholds_are_held_against_every_run() {
+        let text = String::from_utf8(sheets().thresholds.unwrap()).unwrap();
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines[0], "nodes_axis,heartbeat.interval_s,approach,nodes,seed,threshold,metric,measured,verdict");
+        assert_eq!(lines[2..4], ["10,1,ping,10,2,state < 3,state,2,pass", "10,1,ping,10,3,state < 3,state,3,fail"]);
+        assert_eq!(lines.len(), 7);
+        let table = sheets().table(&manifest(), 10);
+        let failed = "Thresholds: 4 passed, 2 failed\n  state < 3: nodes = 10!, heartbeat.interval = 1!, ping, 10 nodes, seed 3\n";
+        assert!(table.contains(failed), "{table}");
+    }
+
+    #[test]
+    fn what_was_not_measured_fails_unless_another_mechanism_may_have_it() {
+        let mut manifest = manifest();
+        let asked = |metric: &str| Threshold { metric: metric.to_owned(), ..manifest.thresholds[0].clone() };
+        manifest.thresholds = vec![asked("delay.p99"), asked("lookups.node.hops-mean")];
+        let text = String::from_utf8(sheets_of(&manifest).thresholds.unwrap()).unwrap();
+        assert_eq!(text.lines().nth(1), Some("10,1,ping,10,1,delay.p99 < 3,delay.p99,,fail"));
+        assert_eq!(text.lines().count(), 7);
+        manifest.thresholds.clear();
+        assert_eq!(sheets_of(&manifest).thresholds, None);
     }
 
     #[test]

@@ -63,6 +63,9 @@ pub struct Job<'a> {
     sink: Option<&'a Sink>,
 }
 
+/// What a run gives: with probes, which trace it if there is to be a trace.
+pub type Ran<P> = Outcome<P, Option<Trace>>;
+
 /// Takes in the trace of a run.
 struct Sink {
     tracing: Tracing,
@@ -78,6 +81,22 @@ pub struct TraceLog {
     pub cut: u64,
 }
 
+/// How the engine shares a run out. Cannot be seen in a result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Layout {
+    /// Threads; at least one.
+    pub threads: usize,
+    /// Base-2 logarithm of the number of partitions, at most 16; `None` lets the engine choose.
+    pub partitions_log2: Option<u32>,
+}
+
+impl From<usize> for Layout {
+    /// The engine's choice for so many threads.
+    fn from(threads: usize) -> Self {
+        Layout { threads, partitions_log2: None }
+    }
+}
+
 /// Simulates one point of `scenario` on `threads` threads.
 ///
 /// # Errors
@@ -88,7 +107,20 @@ pub fn run_point(
     threads: usize,
     watch: &Watch<'_>,
 ) -> Result<PointResult, Violation> {
-    run_into(scenario, point, threads, watch, None)
+    run_into(scenario, point, threads.into(), watch, None)
+}
+
+/// As [`run_point`], in a layout of one's own.
+///
+/// # Errors
+/// As [`run_point`].
+pub fn run_laid_out(
+    scenario: &Scenario,
+    point: &Point,
+    layout: Layout,
+    watch: &Watch<'_>,
+) -> Result<PointResult, Violation> {
+    run_into(scenario, point, layout, watch, None)
 }
 
 /// As [`run_point`], and writes down `tracing` of its events. A traced run takes longer and gives the same result.
@@ -103,14 +135,14 @@ pub fn run_traced(
     tracing: Tracing,
 ) -> Result<(PointResult, TraceLog), Violation> {
     let sink = Sink { tracing, log: RefCell::default() };
-    let result = run_into(scenario, point, threads, watch, Some(&sink))?;
+    let result = run_into(scenario, point, threads.into(), watch, Some(&sink))?;
     Ok((result, sink.log.into_inner()))
 }
 
 fn run_into(
     scenario: &Scenario,
     point: &Point,
-    threads: usize,
+    layout: Layout,
     watch: &Watch<'_>,
     sink: Option<&Sink>,
 ) -> Result<PointResult, Violation> {
@@ -118,7 +150,7 @@ fn run_into(
     let (population, seed) = (point.population, scenario.seed);
     let end = SimTime::ZERO + point.warmup + point.measure;
     let mut settings = Settings::new(population, seed, end);
-    settings.threads = threads;
+    (settings.threads, settings.partitions_log2) = (layout.threads, layout.partitions_log2);
     settings.boundaries = boundaries(point, scenario.timeline);
     settings.measured = SimTime::ZERO + point.warmup..end;
     settings.meters = true;
@@ -173,7 +205,7 @@ fn run_into(
 }
 
 /// What the trackers of a run counted, in the order of time, observer and rate.
-fn sample_counts(sampled: &Sampled, outcome: &Outcome<Sampled>) -> Vec<SampleCount> {
+fn sample_counts(sampled: &Sampled, outcome: &Ran<Sampled>) -> Vec<SampleCount> {
     let mut counts: Vec<AliveCount> = outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect();
     counts.sort_unstable();
     let named = |AliveCount { time, observer, sample, alive }| {
@@ -364,7 +396,7 @@ impl Job<'_> {
         name: &'static str,
         protocol: &P,
         shared_bytes: usize,
-        find: impl Fn(&Outcome<P>) -> Found,
+        find: impl Fn(&Ran<P>) -> Found,
     ) -> Result<PointResult, Violation> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),
@@ -385,17 +417,19 @@ impl Job<'_> {
             partitions: outcome.partitions,
         };
         let found = find(&outcome);
+        #[cfg(test)]
+        referee::check(self, protocol, &network, &outcome, (&found, &find));
         Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 
     /// The outcome of `protocol` on `network`, and when all was built.
-    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Outcome<P>), Violation> {
+    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Ran<P>), Violation> {
         let probe = || self.sink.map(|sink| Trace::new(sink.tracing));
         let simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
         let built = (self.watch.clock)();
-        let (outcome, traces) = simulation.run_watched(self.watch.progress)?.without_probes();
+        let mut outcome = simulation.run_watched(self.watch.progress)?;
         if let Some(sink) = self.sink {
-            let (records, cut) = Trace::gather(traces.into_iter().flatten().collect());
+            let (records, cut) = Trace::gather(outcome.probes.drain(..).flatten().collect());
             *sink.log.borrow_mut() = TraceLog { records, cut };
         }
         Ok((built, outcome))
@@ -406,7 +440,7 @@ impl Job<'_> {
         name: &'static str,
         protocol: &P,
         boundaries: &[SimTime],
-        mut outcome: Outcome<P>,
+        mut outcome: Ran<P>,
         found: Found,
         engine: EngineFigures,
     ) -> PointResult {
@@ -472,6 +506,9 @@ impl Job<'_> {
         anything.then(|| PopulationOverTime::of(self.point.population, starts, lives, samples))
     }
 }
+
+#[cfg(test)]
+mod referee;
 
 #[cfg(test)]
 mod tests {

@@ -76,6 +76,22 @@ impl Bench {
         command.current_dir(self.0.path()).env_remove("CI").args(args).output().unwrap()
     }
 
+    /// What `qnetsim args` prints; it ends well and says nothing else.
+    #[track_caller]
+    pub(crate) fn printed(&self, args: &[&str]) -> String {
+        let output = self.command(args);
+        assert_eq!((output.status.code(), said(&output).as_str()), (Some(0), ""), "{args:?}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// What `qnetsim args` says as it ends with `code`.
+    #[track_caller]
+    pub(crate) fn refused(&self, args: &[&str], code: i32) -> String {
+        let output = self.command(args);
+        assert_eq!(output.status.code(), Some(code), "{args:?}: {}", said(&output));
+        said(&output)
+    }
+
     /// `qnetsim run args`.
     pub(crate) fn run(&self, args: &[&str]) -> Output {
         self.command(&[&["run"], args].concat())

@@ -8,6 +8,8 @@ use clap::Args;
 use super::{EngineArgs, print};
 use crate::claims::evidence::MachineFigure as Figure;
 use crate::cli::Failure;
+use crate::cli::machine::machine;
+use crate::registry::disk::Engine;
 use crate::report::{check_writable, write_results};
 use crate::scenario;
 
@@ -55,6 +57,22 @@ impl BenchArgs {
             brief,
         }
     }
+
+    /// The command line that measures the same, wherever the registries are made.
+    fn command(&self) -> String {
+        let users: Vec<_> = self.users.iter().map(u64::to_string).collect();
+        let mut command = format!("qnetsim registry bench --users {}", users.join(","));
+        if self.engine.engine != Engine::default() {
+            command += &format!(" --engine {}", self.engine.engine);
+        }
+        if self.seed != 1 {
+            command += &format!(" --seed {}", self.seed);
+        }
+        if self.drop_caches {
+            command += " --drop-caches";
+        }
+        command
+    }
 }
 
 /// Endorsements of each user.
@@ -101,7 +119,14 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
     check_writable(&args.db).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     let sizes = sizes(&args.users)?;
     let figures = figures(args, &mut |_| ())?;
-    let tables = format!("Engine: {}\n\n{}", args.engine.engine, project::tables(&figures, &sizes));
+    let tables = format!(
+        "$ {}\n\nqnetsim {}, engine {}, {}\n\n{}",
+        args.command(),
+        env!("CARGO_PKG_VERSION"),
+        args.engine.engine,
+        machine(),
+        project::tables(&figures, &sizes)
+    );
     let files = [
         ("registry-bench.csv", csv_of(&figures)),
         ("registry-bench.json", serde_json::to_vec_pretty(&figures).expect("figures are JSON")),

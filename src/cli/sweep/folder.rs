@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 use super::super::Failure;
 use super::{ROWS_KEPT, runs_folder};
 use crate::report::{check_writable, write_results};
-use crate::results::{MANIFEST_FILE, MEANS_FILE, Manifest, Record, RunId, SWEEP_FILE, Sheets, StoredError};
+use crate::results::{
+    MANIFEST_FILE, MEANS_FILE, Manifest, Record, RunId, SWEEP_FILE, SWEPT_THRESHOLDS_FILE, Sheets, StoredError,
+};
 
 /// The table of a sweep, for people.
 const TABLES_FILE: &str = "tables.txt";
@@ -89,7 +91,7 @@ pub(in crate::cli) fn start(folder: &Path, manifest: &Manifest) -> Result<Manife
         Err(unusable @ Unusable { error: StoredError::Newer(_), .. }) => return Err(unusable.failure()),
         Ok(_) | Err(_) => {}
     }
-    for name in [SWEEP_FILE, MEANS_FILE, TABLES_FILE] {
+    for name in [SWEEP_FILE, MEANS_FILE, SWEPT_THRESHOLDS_FILE, TABLES_FILE] {
         match fs::remove_file(folder.join(name)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(input_output(&error)),
             _ => {}
@@ -124,8 +126,9 @@ pub(in crate::cli) fn finish(folder: &Path, manifest: &Manifest) -> Result<Resul
         Err(Lacking::Run) => return Ok(Err(manifest.runs().filter(is_missing).collect())),
     };
     let tables = format!("$ {}\n\n{}", manifest.command, sheets.table(manifest, ROWS_KEPT));
-    let files =
-        [(SWEEP_FILE, sheets.runs.clone()), (MEANS_FILE, sheets.means.clone()), (TABLES_FILE, tables.into_bytes())];
+    let mut files =
+        vec![(SWEEP_FILE, sheets.runs.clone()), (MEANS_FILE, sheets.means.clone()), (TABLES_FILE, tables.into_bytes())];
+    files.extend(sheets.thresholds.clone().map(|csv| (SWEPT_THRESHOLDS_FILE, csv)));
     write_results(folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     Ok(Ok(sheets))
 }

@@ -6,7 +6,7 @@ use super::super::{Failure, Format, print};
 use super::{Cost, Prepared, Shard};
 use crate::metrics::available_memory;
 use crate::report::{count, table_with};
-use crate::results::{Manifest, RunId};
+use crate::results::{Manifest, RunId, short_names};
 use crate::scenario::Scenario;
 
 /// The widest that a value of an axis may be, in characters, before it is wrapped.
@@ -98,14 +98,9 @@ impl Listing {
     }
 
     fn human(&self, shard: Option<Shard>) -> String {
-        let last = |name: &String| name.rsplit('.').next().unwrap_or("").to_owned();
-        let short = |name: &String| {
-            let is_alone = self.axes.iter().filter(|other| last(other) == last(name)).count() == 1;
-            if is_alone { last(name) } else { name.clone() }
-        };
-        let header: Vec<String> = self.axes.iter().map(short).collect();
-        let fixed = ["approach", "nodes", "seeds", "events", "memory", "runs"];
-        let header: Vec<&str> = header.iter().map(String::as_str).chain(fixed).collect();
+        let mut header = short_names(&self.axes.iter().map(String::as_str).collect::<Vec<_>>());
+        header.extend(["approach", "nodes", "seeds", "events", "memory", "runs"].map(str::to_owned));
+        let header: Vec<&str> = header.iter().map(String::as_str).collect();
         let texts: Vec<usize> = (0..=self.axes.len()).chain([self.axes.len() + 5]).collect();
         let rows = self.rows.iter().take(ROWS_MAX).map(|row| {
             let manner = if row.cost.is_small(self.threads) { "side by side" } else { "alone" };

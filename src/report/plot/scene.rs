@@ -111,16 +111,25 @@ impl Scene {
         }
     }
 
-    /// Paints all marks, words lower by `lower` hundredths of their size.
+    /// Paints all marks, on pixels or not.
     fn paint<B: DrawingBackend>(
         &self,
         backend: &mut B,
         colours: &Colours,
-        lower: u32,
+        is_pixels: bool,
     ) -> Result<(), DrawingErrorKind<B::ErrorType>> {
         backend.draw_rect((0, 0), (WIDTH, self.height), &filled(colours.paper, 1.0), true)?;
         for mark in &self.marks {
             match mark {
+                Mark::Path(path, width, colour) if is_pixels => {
+                    // plotters fills the outline of a path as one shape, and leaves out what that covers twice.
+                    for pair in path.windows(2) {
+                        backend.draw_path(pair.iter().copied(), &stroke(*colour, *width))?;
+                    }
+                    for corner in path.iter().skip(1).take(path.len().saturating_sub(2)) {
+                        backend.draw_circle(*corner, *width / 2, &filled(*colour, 1.0), true)?;
+                    }
+                }
                 Mark::Path(path, width, colour) => {
                     backend.draw_path(path.iter().copied(), &stroke(*colour, *width))?;
                 }
@@ -134,7 +143,7 @@ impl Scene {
                     backend.draw_circle(*at, *radius, &stroke(*colour, *width), false)?;
                 }
                 Mark::Text(label) => {
-                    let by = (label.size * lower / 100) as i32;
+                    let by = if is_pixels { (label.size * LOWER / 100) as i32 } else { 0 };
                     let (x, y) = label.at;
                     let at = if label.beside == Beside::Turned { (x + by, y) } else { (x, y + by) };
                     backend.draw_text(&label.words, &style(label), at)?;
@@ -147,7 +156,7 @@ impl Scene {
     /// The picture as SVG, with its title and tooltips.
     pub(in crate::report) fn svg(&self, colours: &Colours) -> Vec<u8> {
         let mut svg = String::new();
-        self.paint(&mut SVGBackend::with_string(&mut svg, (WIDTH as u32, self.height as u32)), colours, 0)
+        self.paint(&mut SVGBackend::with_string(&mut svg, (WIDTH as u32, self.height as u32)), colours, false)
             .expect("drawing into memory does not fail");
         let mut tips = String::new();
         for ((x, y), radius, words) in &self.tips {
@@ -168,7 +177,7 @@ impl Scene {
         have_font();
         let (width, height) = (WIDTH as u32, self.height as u32);
         let mut pixels = vec![0; width as usize * height as usize * 3];
-        self.paint(&mut BitMapBackend::with_buffer(&mut pixels, (width, height)), colours, LOWER).expect(IN_MEMORY);
+        self.paint(&mut BitMapBackend::with_buffer(&mut pixels, (width, height)), colours, true).expect(IN_MEMORY);
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(png::ColorType::Rgb);

@@ -1,6 +1,6 @@
 //! The approach `consensus`: the nodes of a flat network agree on blocks, by PBFT or by votes to the leader.
 
-use super::super::build::{Found, Job};
+use super::super::build::{Found, Job, Ran};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -8,7 +8,7 @@ use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, words};
 use crate::contract::{Population, SimSpan};
-use crate::engine::{Outcome, Violation};
+use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, Flow, PointResult};
 use crate::protocols::consensus::{
     CommitRecord, Consensus, ConsensusFigures, ConsensusOptions, ConsensusState, MessageKind, Pattern, REPLICAS_MAX,
@@ -190,7 +190,7 @@ impl Spec for ConsensusSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
         let consensus = Consensus::new(job.point.population, self.options);
-        job.run_with("consensus", &consensus, 0, |outcome: &Outcome<Consensus>| {
+        job.run_with("consensus", &consensus, 0, |outcome: &Ran<Consensus>| {
             let states = outcome.states.iter().map(|(_, state)| state);
             Found { figures: vec![rounds(states, consensus.quorum(), sent(outcome, 0))], ..Found::default() }
         })
@@ -198,7 +198,7 @@ impl Spec for ConsensusSpec {
 }
 
 /// Messages of consensus that were sent in the whole run, by kind; their first kind is kind `first` of the protocol.
-pub(super) fn sent<P: crate::contract::Protocol>(outcome: &Outcome<P>, first: usize) -> [u64; MessageKind::ALL.len()] {
+pub(super) fn sent<P: crate::contract::Protocol>(outcome: &Ran<P>, first: usize) -> [u64; MessageKind::ALL.len()] {
     let total = |kind| outcome.slices.iter().map(|slice| slice.kind_total(Flow::Sent, first + kind).messages).sum();
     std::array::from_fn(total)
 }

@@ -1,13 +1,13 @@
 //! The approach `kademlia`: lookups of nodes and values, over ideal tables or after real joins.
 
-use super::super::build::{Found, Job};
+use super::super::build::{Found, Job, Ran};
 use super::super::options::span;
 use super::super::plan::events::{Conditions, renewals};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several};
 use crate::contract::{NodeType, SimSpan};
-use crate::engine::{Outcome, Violation};
+use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult, Spread};
 use crate::protocols::kademlia::lookup::Purpose;
 use crate::protocols::kademlia::table::Table;
@@ -261,7 +261,7 @@ impl KademliaSpec {
 }
 
 /// What became of lookups, by what they were for.
-fn lookups(outcome: &Outcome<Kademlia>, point: &Point) -> Figures {
+fn lookups(outcome: &Ran<Kademlia>, point: &Point) -> Figures {
     let mut all = KademliaFigures::default();
     outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
     let mut figures = Figures::new("lookups");

@@ -13,7 +13,7 @@ mod registry;
 mod routing;
 mod sharding;
 
-use super::build::{Job, Judging};
+use super::build::{Job, Judging, Ran};
 use super::codes::Code;
 use super::keys::Told;
 use super::plan::events::Conditions;
@@ -22,7 +22,7 @@ use super::reader::{Reader, Section};
 use super::tree::Value;
 use super::{Point, Scenario};
 use crate::contract::{Nodes, Population, Protocol};
-use crate::engine::{Outcome, Violation};
+use crate::engine::Violation;
 use crate::metrics::PointResult;
 
 pub use consensus::ConsensusSpec;
@@ -130,7 +130,7 @@ impl Mechanism {
 }
 
 /// The nodes and the state of each partition, as figures are taken from them: a protocol may be a layer of another.
-pub(super) fn states_of<P: Protocol>(outcome: &Outcome<P>) -> Vec<(Nodes, &P::State)> {
+pub(super) fn states_of<P: Protocol>(outcome: &Ran<P>) -> Vec<(Nodes, &P::State)> {
     outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect()
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Each layer has a table with the options of the approach of that name, such as `[approach.recommended.ledger]`.
 
-use super::super::build::{Found, Job, clustering};
+use super::super::build::{Found, Job, Ran, clustering};
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
@@ -12,7 +12,7 @@ use super::{
     Variant, consensus, discovery, dissemination, ledger, mobile, routing, sharding,
 };
 use crate::contract::{NodeType, Nodes, Population};
-use crate::engine::{Outcome, Violation};
+use crate::engine::Violation;
 use crate::metrics::PointResult;
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::hierarchy::Hierarchy;
@@ -137,7 +137,7 @@ impl RecommendedSpec {
 
 /// The state of one layer in each partition, with those of the nodes up to type `last`.
 fn layer<'a, S>(
-    outcome: &'a Outcome<Recommended>,
+    outcome: &'a Ran<Recommended>,
     last: NodeType,
     of: impl Fn(&'a RecommendedState) -> &'a S,
 ) -> Vec<(Nodes, &'a S)> {

@@ -299,6 +299,9 @@ impl Spec for ShardingSpec {
         };
         let pairs = (fulls * fulls * changes).max(1.0);
         let batches = moved / (moved / pairs).clamp(1.0, f64::from(options.batch));
+        // A node sends one batch at a time, once a change has settled.
+        let left = (on.run - options.settle.as_secs_f64()).max(0.0);
+        let batches = batches.min(fulls * left / options.pace.as_secs_f64());
         alive + offers + changes * fulls * arrives + batches * (2.0 + 2.0 * arrives) + on.times(options.tick)
     }
 

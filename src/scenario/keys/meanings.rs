@@ -98,7 +98,7 @@ const ROWS: &[Row] = &[
     ("topology", "", "How near the nodes are that others are linked to."),
     ("topology.nearby", "near and far alike", "Share of its links that a node has to near nodes; every approach and size runs with each."),
     ("thresholds", "", "What metrics must keep, such as \"detection.p99\" = \"< 90s\"; in a table of an approach's name, for that approach alone."),
-    ("tolerance", "", "By how much metrics may move from an accepted baseline, such as \"bytes.sent\" = \"0.5%\"."),
+    ("tolerance", "", "By how much metrics may move from an accepted baseline, such as \"payload.sent\" = \"0.5%\"."),
     ("approach", "", "Options of the approaches, a table each; they may stand there whether or not the approach runs."),
     ("approach.full-mesh", "", "Everyone sends heartbeats to everyone."),
     ("approach.hierarchical", "", "Heartbeats along the links of the tiers."),
