@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 
+use super::plot::refused;
 use super::run::{check_memory, simulate, threads};
 use super::text::{shown, width};
 use super::watch::metrics;
 use super::{Failure, print};
-use crate::report::at_width;
+use crate::report::{ResultFolder, at_width};
 use crate::results::{MANIFEST_FILE, Results, SWEEP_FILE, compare as compare_results, human, json, markdown};
 use crate::results::{read_metrics, read_sweep};
 use crate::scenario::{self, Scenario};
@@ -122,6 +123,8 @@ fn of_folder(folder: &Path) -> Result<Results, Failure> {
         code: Failure::INPUT_OUTPUT,
         message: format!("error: cannot use {}: {error}", path.display()),
     };
+    // Sheets tell no version: what stands beside them does.
+    ResultFolder::open(folder).map_err(|error| refused(&error))?;
     if sheet.exists() {
         let bytes = bytes_of(&sheet, SHEET_BYTES_MAX).map_err(|error| unusable(&sheet, &error))?;
         return read_sweep(&bytes).map_err(|error| unusable(&sheet, &error));

@@ -183,7 +183,7 @@ fn not_drawn(error: &PlotError) -> Failure {
 /// The failure of a folder whose files are refused.
 pub(super) fn refused(error: &ReadError) -> Failure {
     let code = match error {
-        ReadError::Io { .. } => Failure::INPUT_OUTPUT,
+        ReadError::Io { .. } | ReadError::Newer { .. } => Failure::INPUT_OUTPUT,
         ReadError::Malformed { .. } => Failure::BAD_SCENARIO,
     };
     Failure::of(code, error)

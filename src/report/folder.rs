@@ -5,7 +5,12 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
+use serde::Deserialize;
 
+use super::SUMMARY_FORMAT;
+
+/// Version of the layout of the files that sweeps store and read again.
+pub const STORED_FORMAT: u64 = 1;
 /// Bytes of a file that is read back.
 pub(super) const FILE_BYTES_MAX: u64 = 64_000_000;
 /// Rows of a sheet.
@@ -27,6 +32,16 @@ pub enum ReadError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// A newer version of this program wrote it.
+    #[error("{}: its layout is number {number}, and this version reads {known}: use the version that wrote it", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// The number of its layout.
+        number: u64,
+        /// The newest that this version reads.
+        known: u64,
     },
     /// It is not what this program writes.
     #[error("{file}, line {line}: {reason}")]
@@ -57,7 +72,7 @@ impl<'f> ResultFolder<'f> {
     /// The folder `path`. Its name stands for that of the scenario.
     ///
     /// # Errors
-    /// If there is no such folder.
+    /// If there is no such folder, or if a newer version of this program wrote it.
     pub fn open(path: &Path) -> Result<ResultFolder<'static>, ReadError> {
         let failed = |source| ReadError::Io { path: path.to_owned(), source };
         if !fs::metadata(path).map_err(failed)?.is_dir() {
@@ -66,12 +81,37 @@ impl<'f> ResultFolder<'f> {
         let whole = fs::canonicalize(path).map_err(failed)?;
         let name = whole.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned());
         let name = name.chars().take(64).map(|letter| if is_text(letter) { letter } else { '?' }).collect();
-        Ok(ResultFolder { name, files: Files::Disk(path.to_owned()) })
+        let folder = ResultFolder { name, files: Files::Disk(path.to_owned()) };
+        folder.refuse_newer("summary.json", u64::from(SUMMARY_FORMAT))?;
+        folder.refuse_newer("sweep.json", STORED_FORMAT)?;
+        Ok(folder)
     }
 
     /// The files of a result of the scenario `name` that are not written yet.
     pub fn in_memory(name: &str, files: &'f [(&'static str, Vec<u8>)]) -> ResultFolder<'f> {
         ResultFolder { name: name.to_owned(), files: Files::Memory(files) }
+    }
+
+    /// Refuses `file`, if it is there, where its layout has a number above `known`. What else is wrong with it is found
+    /// when it is read.
+    fn refuse_newer(&self, file: &str, known: u64) -> Result<(), ReadError> {
+        #[derive(Deserialize)]
+        struct Head {
+            format: Option<u64>,
+            deterministic: Option<Layout>,
+        }
+        #[derive(Deserialize)]
+        struct Layout {
+            format: u64,
+        }
+        let Ok(Some(bytes)) = self.bytes(file) else { return Ok(()) };
+        let Ok(Head { format, deterministic }) = serde_json::from_slice(&bytes) else { return Ok(()) };
+        match deterministic.map(|layout| layout.format).or(format) {
+            Some(number) if number > known => {
+                Err(ReadError::Newer { path: PathBuf::from(self.called(file)), number, known })
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The name of the folder.

@@ -26,4 +26,4 @@ pub use trace::{TraceError, TraceEvent, TraceReader};
 /// The folder of finished runs in that of a sweep.
 pub const RUNS_FOLDER: &str = "runs";
 /// Version of the layout of the files of a sweep.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = crate::report::STORED_FORMAT;

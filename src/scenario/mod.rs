@@ -352,7 +352,18 @@ impl LatencySpec {
 /// # Errors
 /// If the file cannot be read, is larger than [`FILE_BYTES_MAX`] or not UTF-8, or with everything that is wrong in it.
 pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError> {
-    parse(&path.display().to_string(), &text_of(path)?, overrides)
+    parse(name_of(path)?, &text_of(path)?, overrides)
+}
+
+/// The path of a scenario as results, commands and problems name it.
+fn name_of(path: &Path) -> Result<&str, ScenarioError> {
+    path.to_str().ok_or_else(|| {
+        let reason = "its path is not UTF-8, so results could not name it: give it another";
+        ScenarioError::Io {
+            path: path.to_owned(),
+            source: std::io::Error::new(std::io::ErrorKind::InvalidInput, reason),
+        }
+    })
 }
 
 /// Reads the sweep of the scenario in the file `path`, with `overrides` put over it; `None` if it has none. A key that an
@@ -361,7 +372,7 @@ pub fn load(path: &Path, overrides: &[String]) -> Result<Scenario, ScenarioError
 /// # Errors
 /// As [`load`], and with everything that is wrong in the combinations.
 pub fn load_sweep(path: &Path, overrides: &[String]) -> Result<Option<Sweep>, ScenarioError> {
-    parse_sweep(&path.display().to_string(), &text_of(path)?, overrides)
+    parse_sweep(name_of(path)?, &text_of(path)?, overrides)
 }
 
 /// Reads the scenario `text` of the file `file_name`, with `overrides` (`key=value`) put over it. Other files that the
