@@ -9,7 +9,7 @@ use qnetsim::registry::import::files::Files;
 use qnetsim::registry::import::source::Source;
 use qnetsim::report::{Choice, Kind, METRICS_COLUMNS, RUN_COLUMNS, ResultFolder, TRACE_COLUMNS, pictures, report_html};
 use qnetsim::results::{Manifest, TraceReader, read_metrics, read_sweep};
-use qnetsim::scenario::{load, parse_sweep};
+use qnetsim::scenario::{load, parse, parse_sweep};
 
 /// The sheets of a result folder, and real ones to begin with.
 const SHEETS: [(&str, &str); 5] = [
@@ -79,10 +79,10 @@ pub(crate) fn seeds(name: &str) -> Vec<Vec<u8>> {
 }
 
 static MANIFEST: LazyLock<Manifest> = LazyLock::new(|| {
-    let text =
-        "name = \"a\"\nnodes = 10\napproaches = \"ping\"\n[sweep]\nrepeat = 2\naxes.\"network.loss\" = [0, 0.1]\n";
+    let text = "name = \"a\"\nnodes = 10\napproaches = \"ping\"\n[thresholds]\n\"messages.sent\" = \"> 9\"\n[sweep]\nrepeat = 2\naxes.\"network.loss\" = [0, 0.1]\n";
     let sweep = parse_sweep("a.toml", text, &[]).expect("it is valid").expect("it is a sweep");
-    Manifest::of(&sweep, "qnetsim run a.toml", vec!["messages.sent".to_owned()])
+    let thresholds = parse("a.toml", text, &[]).expect("it is valid").thresholds;
+    Manifest::of(&sweep, "qnetsim run a.toml", &thresholds)
 });
 
 /// A folder of this process for files that must be on disk.
