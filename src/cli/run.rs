@@ -208,7 +208,7 @@ fn check_disk(scenarios: &[Scenario], out: &Path) -> Result<(), Failure> {
 }
 
 /// The point of `scenario` that needs the most memory, and how many bytes it needs.
-fn largest_point(scenario: &Scenario, threads: usize) -> (u64, Option<&Point>) {
+pub(super) fn largest_point(scenario: &Scenario, threads: usize) -> (u64, Option<&Point>) {
     let needs =
         scenario.points.iter().map(|point| (plan::forecast(scenario, point, threads).memory_bytes, Some(point)));
     needs.max_by_key(|&(bytes, _)| bytes).unwrap_or((0, None))

@@ -1,23 +1,34 @@
-//! Every decoder of bytes from others, and the reader of scenarios, under changed and arbitrary bytes.
+//! Every decoder of bytes from others, and the readers of scenarios, of result files and of other inputs, under changed and
+//! arbitrary bytes.
 //!
-//! What is new in what became of them is kept and changed further. Without more, a run is short, and always the same:
+//! What is new in what became of them is kept and changed further. Without more, a run is short, and always the same. For
+//! an hour, with changes that another seed makes:
 //!
 //! ```text
 //! cargo test --test fuzz
 //! QNETSIM_FUZZ_RUNS=50000000 cargo test --release --test fuzz pbft -- --nocapture
+//! QNETSIM_FUZZ_SECONDS=400 QNETSIM_FUZZ_SEED=2 cargo test --release --test fuzz -- --nocapture --test-threads 2
 //! ```
+//!
+//! Bytes on which a target panics are written to a file. Once it is mended, they belong into `corpus/TARGET/`, whose files
+//! are among what every run begins with.
 
+mod files;
 mod targets;
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use qnetsim::contract::{Domain, RandomKey, Stream};
 use targets::{TARGETS, Target, seeds};
 
 /// Inputs of a target, without `QNETSIM_FUZZ_RUNS`.
 const RUNS: u64 = 20_000;
-/// Scenarios take longer.
-const SCENARIO_RUNS: u64 = 2_000;
+/// Scenarios, and what is read from the disk or drawn, take longer.
+const SLOW_RUNS: u64 = 2_000;
+const SLOW: [&str; 5] = ["scenario", "manifest", "folder", "inputs", "users"];
 /// Inputs that are kept to be changed further, and their longest.
 const KEPT_MAX: usize = 2_000;
 const LEN_MAX: usize = 2_000;
@@ -53,24 +64,56 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Stream) {
     bytes.truncate(LEN_MAX.max(other.len() * 2));
 }
 
+/// The number in the variable `name`, if it is set.
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is no whole number")))
+}
+
+/// The files of `corpus/NAME/`, by name.
+fn corpus(name: &str) -> Vec<Vec<u8>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
+    let Ok(files) = std::fs::read_dir(folder) else { return Vec::new() };
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    files.sort();
+    files.iter().map(|file| std::fs::read(file).unwrap()).collect()
+}
+
+/// What `target` makes of `bytes`. If it panics, they are written to a file.
+#[expect(clippy::print_stderr, reason = "where a finding is must be told")]
+fn outcome(name: &str, target: Target, bytes: &[u8]) -> String {
+    let result = catch_unwind(AssertUnwindSafe(|| target(bytes)));
+    result.unwrap_or_else(|panic| {
+        let hash = blake3::hash(bytes).to_hex();
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}-{}", &hash[..8]));
+        std::fs::write(&path, bytes).unwrap();
+        eprintln!("the input is in {}: keep it in tests/fuzz/corpus/{name}/", path.display());
+        resume_unwind(panic)
+    })
+}
+
 #[expect(clippy::print_stdout, reason = "shown when a test is asked to tell what it did")]
+#[expect(clippy::disallowed_methods, reason = "how long to go on is asked for in seconds")]
 fn fuzz(name: &str) {
     let number = TARGETS.iter().position(|(other, _)| *other == name).expect("it is a target");
     let target: Target = TARGETS[number].1;
-    let few = if name == "scenario" { SCENARIO_RUNS } else { RUNS };
-    let runs = std::env::var("QNETSIM_FUZZ_RUNS").map_or(few, |runs| runs.parse().expect("a number of runs"));
+    let few = if SLOW.contains(&name) { SLOW_RUNS } else { RUNS };
+    let until = variable("QNETSIM_FUZZ_SECONDS").map(|seconds| Instant::now() + Duration::from_secs(seconds));
+    let most = variable("QNETSIM_FUZZ_RUNS").unwrap_or(if until.is_some() { u64::MAX } else { few });
     let (mut kept, mut outcomes) = (seeds(name), BTreeSet::new());
-    outcomes.extend(kept.iter().map(|seed| target(seed)));
-    let key = RandomKey::new(1, Domain::Protocol);
-    for run in 0..runs {
-        let mut random = key.stream(number as u32, run as u32);
+    kept.extend(corpus(name));
+    outcomes.extend(kept.iter().map(|seed| outcome(name, target, seed)));
+    let key = RandomKey::new(variable("QNETSIM_FUZZ_SEED").unwrap_or(1), Domain::Protocol);
+    let mut runs = 0;
+    while runs < most && until.is_none_or(|until| !runs.is_multiple_of(64) || Instant::now() < until) {
+        let mut random = key.stream(number as u32, runs as u32);
         let [mut bytes, other] = [(); 2].map(|()| kept[random.below(kept.len() as u64) as usize].clone());
         change(&mut bytes, &other, &mut random);
-        let outcome = target(&bytes);
+        let outcome = outcome(name, target, &bytes);
         if !outcomes.contains(&outcome) && kept.len() < KEPT_MAX {
             outcomes.insert(outcome);
             kept.push(bytes);
         }
+        runs += 1;
     }
     println!("{name}: {runs} inputs, {} outcomes", outcomes.len());
     assert!(outcomes.len() > 10, "changes lead nowhere: {outcomes:?}");
@@ -90,4 +133,7 @@ macro_rules! targets {
     };
 }
 
-targets!(heartbeats kademlia pbft linear swim router sharding dissemination ledger registry mobile scenario);
+targets!(
+    heartbeats kademlia pbft linear swim router sharding dissemination ledger registry mobile scenario
+    baseline sheets manifest trace folder inputs users
+);

@@ -1,4 +1,4 @@
-//! What is fuzzed: every decoder of bytes that come from others, and the reader of scenarios.
+//! What is fuzzed: every decoder of bytes that come from others, the reader of scenarios, and those of other files.
 //!
 //! A target is given bytes. It never panics, whatever they are; what it understands encodes to the same bytes; and it
 //! returns in a few words what became of them, so that whoever makes the bytes knows what is new.
@@ -23,11 +23,13 @@ use qnetsim::protocols::swim::wire::{self as swim_wire, WireSwim};
 use qnetsim::protocols::wire::{self as heartbeat_wire, WireMessage};
 use qnetsim::topologies::TierDegrees;
 
+use super::files;
+
 /// Takes bytes, and returns what became of them.
 pub(crate) type Target = fn(&[u8]) -> String;
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 12] = [
+pub(crate) const TARGETS: [(&str, Target); 19] = [
     ("heartbeats", heartbeats),
     ("kademlia", kademlia),
     ("pbft", pbft),
@@ -40,6 +42,13 @@ pub(crate) const TARGETS: [(&str, Target); 12] = [
     ("registry", registry),
     ("mobile", mobile),
     ("scenario", scenario),
+    ("baseline", files::baseline),
+    ("sheets", files::sheets),
+    ("manifest", files::manifest),
+    ("trace", files::trace),
+    ("folder", files::result_folder),
+    ("inputs", files::inputs),
+    ("users", files::users),
 ];
 
 /// Bytes to begin with: of formats, empty messages of each kind in several lengths.
@@ -61,7 +70,8 @@ pub(crate) fn seeds(name: &str) -> Vec<Vec<u8>> {
         "ledger" => vec![consensus_wire::KINDS, ledger_wire::KINDS],
         "registry" => vec![registry_wire::KINDS],
         "mobile" => vec![mobile_wire::KINDS],
-        _ => return SCENARIOS.map(|text| text.as_bytes().to_vec()).into(),
+        "scenario" => return SCENARIOS.map(|text| text.as_bytes().to_vec()).into(),
+        file => return files::seeds(file),
     };
     let message = |kind: u8, len: usize| [&[1, kind][..], &vec![0; len - 2]].concat();
     let lens = [2, 3, 24, 34, 36, 38, 48, 70, 76, 120, 150, 300];
@@ -270,10 +280,8 @@ fn scenario(bytes: &[u8]) -> String {
     match qnetsim::scenario::parse("fuzz.toml", text, &overrides) {
         Ok(scenario) => format!("{} points", scenario.points.len()),
         Err(error) => {
-            let said = error.to_string();
             // What is wrong, without what the file says.
-            let words = said.split_whitespace().filter(|word| word.chars().all(|letter| letter.is_ascii_lowercase()));
-            words.take(6).collect::<Vec<_>>().join(" ")
+            files::words(&error.to_string())
         }
     }
 }

@@ -73,6 +73,26 @@ fn many_mechanisms_hold_what_is_promised() {
     check_many(Choice::Mechanisms, 2);
 }
 
+/// Writes scenarios, half of each choice, with the files that they name: `scripts/determinism` runs them on several targets.
+#[test]
+#[ignore = "writes files: QNETSIM_SCENARIOS=DIR PROPTEST_CASES=200 cargo test --test generated -- --ignored written"]
+fn scenarios_are_written_to_a_folder() {
+    let folder = PathBuf::from(std::env::var_os("QNETSIM_SCENARIOS").expect("QNETSIM_SCENARIOS names a folder"));
+    fs::create_dir_all(&folder).unwrap();
+    for file in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated/kept")).unwrap() {
+        let file = file.unwrap();
+        fs::copy(file.path(), folder.join(file.file_name())).unwrap();
+    }
+    let cases = Config::default().cases;
+    let mut runner = TestRunner::new(Config { rng_seed: RngSeed::Fixed(11), ..Config::default() });
+    for number in 0..cases {
+        let choice = if number.is_multiple_of(2) { Choice::Liveness } else { Choice::Mechanisms };
+        let Toml(text) = any_scenario(choice).new_tree(&mut runner).unwrap().current();
+        let text = text.replacen("\"generated\"", &format!("\"generated-{number:05}\""), 1);
+        fs::write(folder.join(format!("generated-{number:05}.toml")), text).unwrap();
+    }
+}
+
 /// The scenarios in `kept/`.
 fn kept() -> Vec<PathBuf> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated/kept");

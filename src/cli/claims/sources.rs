@@ -5,16 +5,19 @@ use std::collections::btree_map::Entry;
 use std::io::Write;
 use std::path::Path;
 
+use rayon::prelude::*;
+
 use super::super::registry::bench::{BenchArgs, figures};
-use super::super::run::{check_memory, simulate};
+use super::super::run::{check_memory, largest_point, simulate};
 use crate::claims::evidence::{MachineFigure, Run, Scale, Tracked};
 use crate::claims::runs::{SEARCHED, SEARCHED_FILE};
 use crate::claims::search::{Bounds, Crossing, least_size, share_of_budget};
 use crate::contract::NodeType;
-use crate::metrics::{Method, PointResult};
+use crate::metrics::{Method, PointResult, available_memory};
 use crate::protocols::sampler::NodeSampler;
 use crate::protocols::wire::key_of;
-use crate::scenario;
+use crate::scenario::plan::memory_with_margin;
+use crate::scenario::{self, Scenario};
 
 /// Seeds of the search, in either scale: it makes a dozen runs for each.
 const SEARCH_SEEDS: u64 = 3;
@@ -27,8 +30,22 @@ pub(super) fn users(scale: Scale) -> u64 {
     }
 }
 
-/// By seed and size, the share of the budget of each type that its busiest node takes, and how that was counted.
-type Shares = BTreeMap<(u64, u32), ([Option<f64>; 4], Method)>;
+/// A scenario as the program holds it, and what is set in it.
+struct Simulated<'a, S> {
+    file: &'a str,
+    text: &'a str,
+    sets: &'a [S],
+}
+
+impl<S: AsRef<str>> Simulated<'_, S> {
+    /// The scenario with `seed`, after all that is set.
+    fn scenario(&self, seed: u64) -> Result<(Vec<String>, Scenario), String> {
+        let mut overrides: Vec<String> = self.sets.iter().map(|text| text.as_ref().to_owned()).collect();
+        overrides.push(format!("seed={seed}"));
+        let scenario = scenario::parse(self.file, self.text, &overrides).map_err(|error| error.render(false))?;
+        Ok((overrides, scenario))
+    }
+}
 
 /// Makes what is needed, and says on standard error what it makes.
 pub(super) struct Sources {
@@ -61,15 +78,40 @@ impl Sources {
     pub(super) fn scenario(&mut self, run: &Run) -> Result<Vec<Vec<PointResult>>, String> {
         let seeds = run.seeds(self.scale);
         self.begin(&format!("{}: {}, seeds 1 to {seeds}", run.name, run.file));
-        (1..=seeds).map(|seed| self.points(run.file, run.text, run.overrides(self.scale), seed)).collect()
+        let what = Simulated { file: run.file, text: run.text, sets: run.overrides(self.scale) };
+        self.for_seeds(seeds, &what, |seed, threads| self.points(&what, seed, threads))
     }
 
-    fn points<T: AsRef<str>>(&self, file: &str, text: &str, sets: &[T], seed: u64) -> Result<Vec<PointResult>, String> {
-        let mut overrides: Vec<String> = sets.iter().map(|text| text.as_ref().to_owned()).collect();
-        overrides.push(format!("seed={seed}"));
-        let scenario = scenario::parse(file, text, &overrides).map_err(|error| error.render(false))?;
-        check_memory(Path::new(file), &overrides, &scenario, self.threads).map_err(|failure| failure.message)?;
-        simulate(&scenario, self.threads, self.quiet).map_err(|failure| failure.message)
+    /// What `make` gives for the seeds from 1 to `seeds` and so many threads: side by side on a thread each where as many
+    /// runs of `largest` fit in memory, else one after the other on all threads.
+    fn for_seeds<T: Send, S: AsRef<str>>(
+        &self,
+        seeds: u64,
+        largest: &Simulated<'_, S>,
+        make: impl Fn(u64, usize) -> Result<T, String> + Sync,
+    ) -> Result<Vec<T>, String> {
+        let (_, scenario) = largest.scenario(1)?;
+        let beside = self.threads.min(usize::try_from(seeds).unwrap_or(usize::MAX));
+        let (needed, _) = largest_point(&scenario, 1);
+        let all = memory_with_margin(needed).saturating_mul(beside as u64);
+        if beside < 2 || available_memory().is_some_and(|available| all > available) {
+            return (1..=seeds).map(|seed| make(seed, self.threads)).collect();
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(beside).build();
+        let pool = pool.map_err(|error| format!("cannot start threads: {error}"))?;
+        pool.install(|| (1..=seeds).into_par_iter().map(|seed| make(seed, 1)).collect())
+    }
+
+    fn points<S: AsRef<str>>(
+        &self,
+        what: &Simulated<'_, S>,
+        seed: u64,
+        threads: usize,
+    ) -> Result<Vec<PointResult>, String> {
+        let (overrides, scenario) = what.scenario(seed)?;
+        check_memory(Path::new(what.file), &overrides, &scenario, threads).map_err(|failure| failure.message)?;
+        // Lines of runs side by side would draw over each other.
+        simulate(&scenario, threads, self.quiet || threads < self.threads).map_err(|failure| failure.message)
     }
 
     /// The least sizes at which the busiest node of each approach exceeds each type's budget.
@@ -77,55 +119,56 @@ impl Sources {
         self.begin("break-even: search over sizes");
         let mut crossings = Vec::new();
         for (approach, bounds) in searched(self.scale) {
-            // Sizes that were run serve every type.
-            let mut shares = BTreeMap::new();
-            for node_type in NodeType::ALL {
-                crossings.push(self.crossing(approach, bounds, node_type, &mut shares)?);
-            }
+            let largest = searched_sets(approach, bounds.high);
+            let largest = Simulated { file: SEARCHED_FILE, text: SEARCHED, sets: &largest };
+            let find = |seed, threads| self.least_sizes(approach, bounds, seed, threads);
+            let by_seed = self.for_seeds(SEARCH_SEEDS, &largest, find)?;
+            crossings.extend(NodeType::ALL.map(|node_type| {
+                let found = || by_seed.iter().map(|(found, _)| found[node_type as usize]);
+                Crossing {
+                    approach,
+                    node_type,
+                    sizes: found().map(|size| f64::from(size.unwrap_or(bounds.high))).collect(),
+                    is_open: found().all(|size| size.is_none()),
+                    is_counted: by_seed.iter().any(|(_, is_counted)| is_counted[node_type as usize]),
+                }
+            }));
         }
         Ok(crossings)
     }
 
-    fn crossing(
+    /// By type of node, the least size at which its busiest node exceeds its budget, if any within `bounds` does, and
+    /// whether broadcasts of a run that says so were counted.
+    fn least_sizes(
         &self,
         approach: &'static str,
         bounds: Bounds,
-        node_type: NodeType,
-        shares: &mut Shares,
-    ) -> Result<Crossing, String> {
-        let (mut sizes, mut open, mut is_counted) = (Vec::new(), 0, false);
-        for seed in 1..=SEARCH_SEEDS {
-            let found = least_size(bounds, |nodes| {
-                let (by_type, method) = match shares.entry((seed, nodes)) {
+        seed: u64,
+        threads: usize,
+    ) -> Result<([Option<u32>; 4], [bool; 4]), String> {
+        // Sizes that were run serve every type.
+        let mut shares: BTreeMap<u32, ([Option<f64>; 4], Method)> = BTreeMap::new();
+        let (mut sizes, mut are_counted) = ([None; 4], [false; 4]);
+        for node_type in NodeType::ALL {
+            sizes[node_type as usize] = least_size(bounds, |nodes| {
+                let (by_type, method) = match shares.entry(nodes) {
                     Entry::Occupied(made) => *made.get(),
                     Entry::Vacant(place) => {
-                        let point = self.searched_point(approach, nodes, seed)?;
+                        let sets = searched_sets(approach, nodes);
+                        let what = Simulated { file: SEARCHED_FILE, text: SEARCHED, sets: &sets };
+                        let point = self.points(&what, seed, threads)?.pop();
+                        let point = point.ok_or_else(|| format!("{approach} at {nodes} nodes has no point"))?;
                         let by_type = NodeType::ALL.map(|node_type| share_of_budget(&point, node_type));
                         *place.insert((by_type, point.method))
                     }
                 };
-                is_counted |= method == Method::Counted;
+                are_counted[node_type as usize] |= method == Method::Counted;
                 let share = by_type[node_type as usize];
                 let share = share.ok_or_else(|| format!("{approach} has no {node_type} nodes at {nodes}"))?;
                 Ok::<_, String>(share > 1.0)
             })?;
-            open += u64::from(found.is_none());
-            sizes.push(f64::from(found.unwrap_or(bounds.high)));
         }
-        Ok(Crossing { approach, node_type, sizes, is_open: open == SEARCH_SEEDS, is_counted })
-    }
-
-    fn searched_point(&self, approach: &str, nodes: u32, seed: u64) -> Result<PointResult, String> {
-        let sets = [
-            format!("nodes={nodes}"),
-            format!("approaches=\"{approach}\""),
-            "tiers.mobile={ share = 0.1 }".to_owned(),
-            // The longest interval, once, and a span of gossip, which sends all the time.
-            "approach.hierarchical.measure=600s".to_owned(),
-            "approach.gossip.measure=5s".to_owned(),
-        ];
-        let mut points = self.points(SEARCHED_FILE, SEARCHED, &sets, seed)?;
-        points.pop().ok_or_else(|| format!("{approach} at {nodes} nodes has no point"))
+        Ok((sizes, are_counted))
     }
 
     /// How many of the first ids are tracked at the documented rate.
@@ -163,6 +206,18 @@ impl Sources {
         let args = BenchArgs::of_claims(users, folder.path().to_owned(), self.scale == Scale::Quick);
         figures(&args, &mut |what| self.say(&format!("  {what}"))).map_err(|failure| failure.message)
     }
+}
+
+/// What is set to search the sizes of `approach`, at `nodes` nodes.
+fn searched_sets(approach: &str, nodes: u32) -> [String; 5] {
+    [
+        format!("nodes={nodes}"),
+        format!("approaches=\"{approach}\""),
+        "tiers.mobile={ share = 0.1 }".to_owned(),
+        // The longest interval, once, and a span of gossip, which sends all the time.
+        "approach.hierarchical.measure=600s".to_owned(),
+        "approach.gossip.measure=5s".to_owned(),
+    ]
 }
 
 fn failure_text(error: &dyn std::error::Error) -> String {

@@ -79,7 +79,8 @@ pub fn audit(service: &RegistryService, states: &[(Nodes, &RegistryState)], ackn
     told.sort_unstable();
     let mut pairs = Vec::new();
     for (&shard, replicas) in &by_shard {
-        let Some(first) = replicas.iter().map(|(_, replica)| *replica).max_by_key(|replica| replica.entries().1) else {
+        // The one that has committed most; of several the last node's, whatever the order of the partitions.
+        let Some(&(_, first)) = replicas.iter().max_by_key(|(node, replica)| (replica.entries().1, *node)) else {
             continue;
         };
         let (log, commit) = first.entries();
