@@ -12,6 +12,7 @@
 use qnetsim::contract::{Column, Effects, Here, NodeId, Nodes, Population, Protocol, SimSpan, SimTime};
 use qnetsim::engine::{Latency, NetworkModel, Outcome, Settings, Simulation, Violation};
 use qnetsim::metrics::Flow;
+use serde::{Deserialize, Serialize};
 
 /// The parameters; what does not change during a run.
 struct PushSum {
@@ -20,13 +21,14 @@ struct PushSum {
 }
 
 /// A message: half of what its sender had.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Half {
     sum: f64,
     weight: f64,
 }
 
 /// What the nodes of one partition remember: one column for each field, by the index of the node.
+#[derive(Serialize, Deserialize)]
 struct Shares {
     sums: Column<f64>,
     weights: Column<f64>,

@@ -7,6 +7,7 @@ use qnetsim::contract::{Effects, Here, NodeId, NodeType, Nodes, Placement, Popul
 use qnetsim::engine::faults::{Between, Disturbances, NodeSet, Outage, Schedule};
 use qnetsim::engine::{Capacity, Latency, NetworkModel, Outcome, Settings, Simulation};
 use qnetsim::metrics::{Flow, LifeEvent, Turn};
+use serde::{Deserialize, Serialize};
 
 const SECOND: u64 = 1_000_000_000;
 
@@ -24,14 +25,14 @@ struct Ring {
     size: u32,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 enum Note {
     Tick,
     Farewell,
 }
 
 /// What happened to a node, by time in nanoseconds.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum Seen {
     Started(u64),
     Joined(u64),

@@ -5,6 +5,8 @@ mod claims;
 mod compare;
 mod divergence;
 mod explain;
+mod interrupts;
+mod keeping;
 mod machine;
 mod merge;
 mod new;
@@ -13,8 +15,10 @@ mod plot;
 mod progress;
 mod registry;
 mod report;
+mod resume;
 mod run;
 mod space;
+mod steps;
 mod sweep;
 mod text;
 mod trace;
@@ -79,8 +83,23 @@ enum Command {
     /// each; larger ones run alone, on all threads. DIR/NAME/ gets sweep.json, a file in runs/ for every finished run, and
     /// when all are there sweep.csv, sweep-means.csv (95 % confidence intervals over seeds) and tables.txt. What is finished
     /// is not run again, so a sweep that was interrupted goes on.
+    ///
+    /// An interrupt makes a run without a sweep and without a trace write a checkpoint, from which `qnetsim resume` goes on,
+    /// and what it found so far, marked as partial, into DIR/NAME/partial/; a second one ends it at once.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
+    /// Go on with a run that was interrupted or killed.
+    ///
+    /// A run leaves a checkpoint in DIR/checkpoint/ when it is interrupted (once: within two seconds, with what it found so
+    /// far in DIR/partial/; a second interrupt ends it at once), and from time to time with `run --checkpoint-every`. Points
+    /// that were done are not run again; the one under way goes on where it stood, on any number of threads. Results have
+    /// the bytes that a run without interruption gives, but for how long it took. When they are written the checkpoint is
+    /// removed.
+    ///
+    /// A checkpoint can be used by the program that wrote it, for the scenario that it is of. One that is torn, damaged or
+    /// foreign is refused, and the exit code is 4.
+    #[command(after_help = format!("{}\n\n{EXIT_CODES}", resume::RESUME_EXAMPLES))]
+    Resume(resume::ResumeArgs),
     /// Combine the shards of a sweep.
     ///
     /// Every DIR is the folder of a sweep's results, as `run --shard` wrote it. What is combined has the bytes that one run
@@ -236,6 +255,11 @@ struct RunArgs {
 
     #[command(flatten)]
     trace: trace::TraceArgs,
+
+    /// Write a checkpoint after every SPAN of wall time, such as 60s, from which `qnetsim resume` goes on if the process is
+    /// killed; less often where writing takes more than 3 % of the time. Not with --trace.
+    #[arg(long, value_name = "SPAN")]
+    checkpoint_every: Option<keeping::Every>,
 }
 
 /// What `run` prints.
@@ -285,7 +309,7 @@ pub fn main() -> ExitCode {
         let _ = io::stderr().write_all(FIRST_STEPS.as_bytes());
         return ExitCode::from(Failure::BAD_SCENARIO);
     };
-    exit_when_interrupted();
+    interrupts::install();
     let name = matches.subcommand_name().unwrap_or_default();
     let failure = match cli.watch.start(name) {
         Ok(()) => failure_of(command),
@@ -306,6 +330,7 @@ pub fn main() -> ExitCode {
 fn failure_of(command: &Command) -> Option<Failure> {
     let result = catch_unwind(AssertUnwindSafe(|| match command {
         Command::Run(args) => run::run(args),
+        Command::Resume(args) => resume::resume(args),
         Command::Merge(args) => merge::merge(args),
         Command::Compare(args) => compare::compare(args),
         Command::BisectDivergence(args) => divergence::bisect(args),
@@ -343,17 +368,6 @@ fn with_code(failure: &Failure) -> String {
         None => line.to_owned(),
     };
     message.lines().map(line).collect::<Vec<_>>().join("\n")
-}
-
-/// Makes an interrupt end the process with the documented exit code. Files are whole or absent at any moment.
-fn exit_when_interrupted() {
-    let always = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(true));
-    // Without the handler an interrupt still ends the process, and the shell says 130 as well.
-    let _ = signal_hook::flag::register_conditional_shutdown(
-        signal_hook::consts::SIGINT,
-        i32::from(Failure::INTERRUPTED),
-        always,
-    );
 }
 
 /// Writes to standard output; a reader that has gone away is no error.

@@ -1,15 +1,17 @@
 //! `qnetsim run`: scenario files to tables and result files.
 
 use std::collections::BTreeMap;
-use std::io::{IsTerminal, stdout};
+use std::io::{IsTerminal, Write, stderr, stdout};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::available_parallelism;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::keeping::{Folder, RunNote, Simulated, is_kept, simulate as simulate_kept};
 use super::progress::ProgressLine;
 use super::space::available_disk;
+use super::steps::step;
 use super::text::{shown, width};
 use super::trace::Traces;
 use super::watch::metrics;
@@ -18,14 +20,16 @@ use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
     RunReport, at_width, bandwidth_table, check_writable, detection_table, drops_table, figures_tables,
-    network_load_table, population_table, result_files, summary_json, write_results,
+    network_load_table, population_table, remove_files, result_files, summary_json, write_results,
 };
+use crate::results::PARTIAL_FOLDER;
 use crate::scenario::build::{Watch, run_point, run_traced};
 use crate::scenario::{self, Point, Scenario, Table, plan};
 
 /// A scenario that is to be run, with its command line, and what its sweep needs if it has one.
 struct Job<'a> {
     scenario: &'a Scenario,
+    file: &'a Path,
     command: String,
     sweep: Option<sweep::Prepared>,
 }
@@ -34,6 +38,10 @@ struct Job<'a> {
 /// and on the disk, and to have a place for their results.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     let threads = threads(args.threads);
+    if args.trace.is_wanted() && args.checkpoint_every.is_some() {
+        let message = "error: a run that is traced cannot be kept: leave out --trace or --checkpoint-every".to_owned();
+        return Err(Failure { code: Failure::BAD_SCENARIO, message });
+    }
     let scenarios = load_all(&args.files, &overrides(args))?;
     let jobs = args.files.iter().zip(&scenarios).map(|(file, scenario)| job(args, file, scenario, threads));
     let jobs: Vec<Job<'_>> = jobs.collect::<Result<_, _>>()?;
@@ -55,7 +63,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// What there is to do with `scenario`, unless `args` ask for what it cannot do, or it will not fit in memory.
-fn job<'a>(args: &RunArgs, file: &Path, scenario: &'a Scenario, threads: usize) -> Result<Job<'a>, Failure> {
+fn job<'a>(args: &RunArgs, file: &'a Path, scenario: &'a Scenario, threads: usize) -> Result<Job<'a>, Failure> {
     let bad = |message: String| Err(Failure { code: Failure::BAD_SCENARIO, message });
     let overrides = overrides(args);
     let command = command(file, &overrides);
@@ -66,47 +74,143 @@ fn job<'a>(args: &RunArgs, file: &Path, scenario: &'a Scenario, threads: usize) 
         if !args.list {
             check_memory(file, &overrides, scenario, threads)?;
         }
-        return Ok(Job { scenario, command, sweep: None });
+        return Ok(Job { scenario, file, command, sweep: None });
     }
     if args.trace.is_wanted() {
         return bad(format!("error: {} has a sweep: trace one of its runs, with --set and no sweep", file.display()));
+    }
+    if args.checkpoint_every.is_some() {
+        return bad(format!(
+            "error: {} has a sweep, which keeps every finished run and goes on from there by itself: run it without \
+             --checkpoint-every",
+            file.display()
+        ));
     }
     let prepared = sweep::prepare(file, &overrides, scenario, threads, &command)?;
     if !args.list {
         prepared.check_memory()?;
     }
-    Ok(Job { scenario, command, sweep: Some(prepared) })
+    Ok(Job { scenario, file, command, sweep: Some(prepared) })
+}
+
+/// A scenario without a sweep on its way to its results.
+pub(super) struct Session<'a> {
+    pub(super) scenario: &'a Scenario,
+    pub(super) command: &'a str,
+    /// Where its results go.
+    pub(super) folder: PathBuf,
+    pub(super) threads: usize,
+    /// Time between checkpoints, if they are asked for.
+    pub(super) every: Option<Duration>,
+    pub(super) quiet: bool,
+    pub(super) format: Format,
 }
 
 /// Runs the points of a scenario without a sweep, writes its results and prints its tables.
-fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, mut traces: Option<&mut Traces>) -> Result<(), Failure> {
-    let Job { scenario, command, .. } = job;
-    let points = simulate_into(scenario, threads, args.quiet, traces.as_deref_mut())?;
-    let report = RunReport {
-        scenario: &scenario.name,
-        description: &scenario.description,
-        scenario_hash: &scenario.hash,
-        seed: scenario.seed,
-        command,
-        effective: &scenario.effective,
-        thresholds: &scenario.thresholds,
-        points: &points,
-    };
-    let tables = tables(scenario, &report);
+fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, traces: Option<&mut Traces>) -> Result<(), Failure> {
+    let Job { scenario, command, file, .. } = job;
     let folder = args.out.join(&scenario.name);
-    let mut files = result_files(&report);
-    files.push(("tables.txt", format!("$ {command}\n\n{tables}").into_bytes()));
-    write_results(&folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
-    let traced = traces.map_or(Ok(String::new()), |traces| traces.write(&points))?;
-    match args.format {
-        _ if args.quiet => Ok(()),
-        Format::Human => {
-            // A narrow terminal gets narrower tables than the file.
-            let narrow = stdout().is_terminal().then(width);
-            let tables = narrow.map_or(tables, |width| at_width(width, || self::tables(scenario, &report)));
-            print(&format!("{tables}\nResults are in {}\n{traced}", folder.display()))
+    let (every, quiet, format) = (args.checkpoint_every.map(|every| every.0), args.quiet, args.format);
+    let session = Session { scenario, command, folder, threads, every, quiet, format };
+    if let Some(traces) = traces {
+        let points = simulate_into(scenario, threads, quiet, Some(traces))?;
+        return session.finish(&points, |points| traces.write(points));
+    }
+    if is_kept(&session.folder) && !quiet {
+        let shown = session.folder.display();
+        // Nothing is left to be done if standard error is gone.
+        let _ = writeln!(
+            stderr(),
+            "warning: {shown} has the checkpoint of a run that was interrupted; this run begins anew and replaces it\n  \
+             qnetsim resume {shown}   goes on with it"
+        );
+    }
+    let note = RunNote {
+        file: std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()).display().to_string(),
+        command: command.clone(),
+        effective: scenario.effective.clone(),
+        points: scenario.points.len() as u32,
+        threads: args.threads,
+        every_ms: every.map(|every| every.as_millis() as u64),
+    };
+    session.run(&mut Folder::new(&session.folder, note, &scenario.hash, scenario.seed))
+}
+
+impl Session<'_> {
+    /// Runs what is not done yet, kept in `kept`.
+    pub(super) fn run(&self, kept: &mut Folder) -> Result<(), Failure> {
+        let (results, short_of) = match simulate_kept(self.scenario, self.threads, self.quiet, self.every, kept)? {
+            Simulated::Whole(points) => {
+                return self.finish(&points, |_| {
+                    step("results-written");
+                    self.remove_partial()?;
+                    kept.forget()?;
+                    Ok(String::new())
+                });
+            }
+            Simulated::Broken { results, short_of } => (results, short_of),
+        };
+        let partial = self.folder.join(PARTIAL_FOLDER);
+        let report = RunReport { partial: Some(&short_of), thresholds: &[], ..self.report(&results) };
+        self.write(&partial, &report, &format!("{short_of}\n\n{}", tables(self.scenario, &report)))?;
+        let message = format!(
+            "{short_of}\n  partial results are in {}\n  qnetsim resume {}   goes on",
+            partial.display(),
+            self.folder.display()
+        );
+        Err(Failure { code: Failure::INTERRUPTED, message: format!("error: {message}") })
+    }
+
+    fn report<'s>(&'s self, points: &'s [PointResult]) -> RunReport<'s> {
+        let scenario = self.scenario;
+        RunReport {
+            scenario: &scenario.name,
+            description: &scenario.description,
+            scenario_hash: &scenario.hash,
+            seed: scenario.seed,
+            command: self.command,
+            effective: &scenario.effective,
+            thresholds: &scenario.thresholds,
+            points,
+            partial: None,
         }
-        Format::Json => print(&String::from_utf8_lossy(&summary_json(&report))),
+    }
+
+    /// Writes all files of `report` into `folder`, with `tables` for people.
+    fn write(&self, folder: &Path, report: &RunReport<'_>, tables: &str) -> Result<(), Failure> {
+        let mut files = result_files(report);
+        files.push(("tables.txt", format!("$ {}\n\n{tables}", self.command).into_bytes()));
+        write_results(folder, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))
+    }
+
+    /// Writes the results of all points, does what is to be done then, and prints the tables with what that says.
+    fn finish(
+        &self,
+        points: &[PointResult],
+        then: impl FnOnce(&[PointResult]) -> Result<String, Failure>,
+    ) -> Result<(), Failure> {
+        let report = self.report(points);
+        let tables = tables(self.scenario, &report);
+        self.write(&self.folder, &report, &tables)?;
+        let said = then(points)?;
+        match self.format {
+            _ if self.quiet => Ok(()),
+            Format::Human => {
+                // A narrow terminal gets narrower tables than the file.
+                let narrow = stdout().is_terminal().then(width);
+                let tables = narrow.map_or(tables, |width| at_width(width, || self::tables(self.scenario, &report)));
+                print(&format!("{tables}\nResults are in {}\n{said}", self.folder.display()))
+            }
+            Format::Json => print(&String::from_utf8_lossy(&summary_json(&report))),
+        }
+    }
+
+    /// Removes what an earlier part of the run left when it was interrupted.
+    fn remove_partial(&self) -> Result<(), Failure> {
+        let partial = self.folder.join(PARTIAL_FOLDER);
+        let Ok(entries) = std::fs::read_dir(&partial) else { return Ok(()) };
+        let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
+        remove_files(&partial, &names).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))
     }
 }
 

@@ -1,10 +1,13 @@
 //! Histograms of fixed size that protocols keep and partitions merge: of small numbers, and of spans of time.
 
-use super::SimSpan;
+use serde::{Deserialize, Serialize};
+
+use super::{SimSpan, exact};
 
 /// How often each of the numbers `0..N` came; those beyond count as the last.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counts<const N: usize> {
+    #[serde(with = "exact::array")]
     counts: [u64; N],
     sum: u64,
 }
@@ -71,8 +74,9 @@ fn nearest_rank(cells: &[u64], percent: u64) -> Option<usize> {
 const SPAN_CELLS: usize = 61 * 8;
 
 /// How long things took, to within an eighth.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Spans {
+    #[serde(with = "exact::array")]
     cells: Box<[u64; SPAN_CELLS]>,
     nanos: u128,
 }

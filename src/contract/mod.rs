@@ -4,6 +4,7 @@
 //! run in a real node: it is given the time, a message and a random stream, and it answers with effects.
 
 mod column;
+pub mod exact;
 mod histogram;
 mod node;
 mod placement;

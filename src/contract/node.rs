@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// The number of a node: `0..n`, handed out type by type (super, full, light, mobile).
 pub type NodeId = u32;
 
@@ -9,7 +11,7 @@ pub type NodeId = u32;
 pub type Key256 = [u8; 32];
 
 /// The four kinds of node that the documents distinguish.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum NodeType {
     /// Core validator.
     SuperNode,
@@ -43,7 +45,7 @@ impl fmt::Display for NodeType {
 }
 
 /// How many nodes of each type there are. Numbers are contiguous by type, in the order of [`NodeType::ALL`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Population {
     /// Number of the first node after each type, cumulative; the last is the total.
     ends: [NodeId; 4],
@@ -110,7 +112,7 @@ impl Population {
 ///
 /// Partitions interleave so that the few busy nodes of the upper tiers, which have neighbouring numbers, are
 /// spread evenly over them. `index` counts within the partition; `id` is the number in the whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nodes {
     first: NodeId,
     stride_log2: u32,

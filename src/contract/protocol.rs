@@ -2,6 +2,9 @@
 
 use std::fmt::Debug;
 
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+
 use super::{Here, NodeId, Nodes, SimSpan, SimTime, Stream};
 
 /// The logic that runs in every node, sans-IO: it is told what happened and answers with effects.
@@ -47,11 +50,13 @@ use super::{Here, NodeId, Nodes, SimSpan, SimTime, Stream};
 /// ```
 pub trait Protocol: Sync + Sized {
     /// What travels between nodes, in memory: small and of fixed size. Variable-size contents go as payload.
-    type Message: Copy + Send + Sync + Debug;
+    type Message: Copy + Send + Sync + Debug + Serialize + DeserializeOwned;
     /// What a timer says when it fires.
-    type Timer: Copy + Send + Sync + Debug;
-    /// What the nodes of one partition remember.
-    type State: Send;
+    type Timer: Copy + Send + Sync + Debug + Serialize + DeserializeOwned;
+    /// What the nodes of one partition remember. A checkpoint writes all of it with `serde`, and a run that goes on from one
+    /// has nothing else: `#[derive(Serialize, Deserialize)]` does. Where [`Protocol::state_bytes`] counts the capacity of a
+    /// list, that is kept too by `#[serde(with = "qnetsim::contract::exact")]`.
+    type State: Send + Serialize + DeserializeOwned;
 
     /// Whether nodes often answer a message with effects: a hint by which a simulator has at hand what effects need.
     const ANSWERS: bool = true;
@@ -161,7 +166,7 @@ pub trait Effects<P: Protocol> {
 }
 
 /// What a node takes another for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Verdict {
     /// It may be down; a first stage, which not every detector has.
     Suspected,

@@ -1,6 +1,12 @@
 //! The access links of a partition's nodes, and the messages that wait in their downlinks.
 
+use std::io;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
 use super::capacity::Wire;
+use super::checkpoint::{CheckpointError, Decoder, Encoder};
 use super::context::WindowPlan;
 use super::event::{Alarm, Windows};
 use super::side::{Pending, Side, SideQueue};
@@ -109,6 +115,43 @@ impl<M: Copy> Access<M> {
         }
         self.free.push(number);
         std::mem::take(&mut self.payloads[number as usize])
+    }
+
+    /// Writes all of it, between two windows.
+    pub(super) fn save(&self, to: &mut Encoder<'_>) -> io::Result<()>
+    where
+        M: Serialize,
+    {
+        to.put(&self.uplinks)?;
+        to.put(&self.downlinks)?;
+        self.parked.save(to, |to, parked| {
+            let payload = if parked.payload == NO_PAYLOAD { &[] } else { &*self.payloads[parked.payload as usize] };
+            to.put(&(parked.from, parked.message, payload))
+        })
+    }
+
+    /// What was written of so many `nodes`, when `window` was the current one.
+    pub(super) fn load(
+        from: &mut Decoder<'_>,
+        nodes: usize,
+        window: u64,
+        windows: Windows,
+    ) -> Result<Self, CheckpointError>
+    where
+        M: DeserializeOwned,
+    {
+        let mut access = Access::new(0);
+        (access.uplinks, access.downlinks) = (from.get()?, from.get()?);
+        if access.uplinks.len() != nodes || access.downlinks.len() != nodes {
+            return Err(CheckpointError::damaged("it has the links of another number of nodes"));
+        }
+        let mut alarms = Pool::new();
+        access.parked = TimerWheel::load(from, (window, windows), nodes, &mut alarms, |from| {
+            let (from, message, payload): (NodeId, M, Vec<u8>) = from.get()?;
+            Ok(Parked { from, message, payload: access.store(&payload) })
+        })?;
+        access.alarms = alarms;
+        Ok(access)
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -1,5 +1,7 @@
 //! What a node's access link carries: bits per second up and down, and a bounded queue for each direction.
 
+use serde::{Deserialize, Serialize};
+
 /// Capacities by node type, in the order of [`NodeType::ALL`](crate::contract::NodeType::ALL).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
@@ -13,7 +15,7 @@ pub struct Capacity {
 }
 
 /// One direction of the link of one node: when it has sent all that it was given, in nanoseconds.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Wire {
     free: u64,
 }

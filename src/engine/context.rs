@@ -1,5 +1,7 @@
 //! The effects of a node, carried out by the engine: sends, timers and random streams.
 
+use serde::{Deserialize, Serialize};
+
 use super::access::Access;
 use super::capacity::Capacity;
 use super::event::{Alarm, Event, Windows};
@@ -66,7 +68,7 @@ impl WindowPlan {
 }
 
 /// Bytes that one node sent and received, headers included, in the measured span.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Meter {
     pub(super) sent: u64,
     pub(super) received: u64,

@@ -45,6 +45,11 @@ impl Digest {
         self.chain_index = u64::from(index);
     }
 
+    /// The digest that stood at `sum` between two windows.
+    pub(super) fn at(sum: u64) -> Self {
+        Digest { sum, ..Digest::default() }
+    }
+
     /// The digest of all that was added.
     pub(super) fn value(&self) -> u64 {
         self.sum

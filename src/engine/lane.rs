@@ -93,7 +93,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
         self.find_next(shared.windows, plan.window);
     }
 
-    fn find_next(&mut self, windows: Windows, current: u64) {
+    pub(super) fn find_next(&mut self, windows: Windows, current: u64) {
         let timers = self.partitions.iter().filter_map(|partition| partition.next(windows)).min();
         self.next = self.core.outbox.next(current).into_iter().chain(timers).min();
     }

@@ -1,5 +1,7 @@
 //! The lives of nodes: when each goes and comes back, drawn from a schedule of faults.
 
+use serde::{Deserialize, Serialize};
+
 use super::faults::{Churn, Outage, Schedule};
 use crate::contract::{Domain, NodeId, NodeType, Placement, Population, RandomKey, SimTime};
 use crate::metrics::Turn;
@@ -25,7 +27,7 @@ pub struct Lives {
 }
 
 /// Where a node stands in its life.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Life {
     /// Whether it is up.
     pub up: bool,

@@ -1,5 +1,8 @@
 //! Which nodes of a partition are up, and who comes or goes next.
 
+use std::io;
+
+use super::checkpoint::{CheckpointError, Decoder, Encoder};
 use super::context::WindowPlan;
 use super::event::{Alarm, Windows};
 use super::lives::{Life, Lives};
@@ -141,6 +144,33 @@ impl Living {
     #[inline(always)]
     pub(super) fn prefetch(&self, index: usize) {
         self.born.prefetch(index);
+    }
+
+    /// Writes all of it, between two windows.
+    pub(super) fn save(&self, to: &mut Encoder<'_>) -> io::Result<()> {
+        to.put(&self.born)?;
+        to.put(&self.log)?;
+        self.turns.save(to, |to, turn| to.put(turn))
+    }
+
+    /// What was written of so many `nodes`, when `window` was the current one.
+    pub(super) fn load(
+        from: &mut Decoder<'_>,
+        nodes: Nodes,
+        window: u64,
+        windows: Windows,
+    ) -> Result<Self, CheckpointError> {
+        let mut living = Living::new(nodes);
+        living.born = from.get()?;
+        if living.born.len() != nodes.len() {
+            return Err(CheckpointError::damaged("it has the lives of another number of nodes"));
+        }
+        for index in (0..nodes.len()).filter(|&index| living.born[index] == DOWN) {
+            living.up[index / 64] &= !(1 << (index % 64));
+        }
+        living.log = from.get()?;
+        living.turns = TimerWheel::load(from, (window, windows), nodes.len(), &mut living.alarms, |from| from.get())?;
+        Ok(living)
     }
 
     /// What happened, node by node in the order of time.

@@ -11,6 +11,7 @@
 mod access;
 mod capacity;
 mod cells;
+mod checkpoint;
 mod clashes;
 mod context;
 mod digest;
@@ -39,6 +40,7 @@ pub mod trace;
 mod wheel;
 
 pub use capacity::Capacity;
+pub use checkpoint::{Checkpoint, CheckpointError, Keeper, Snapshot};
 pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
 pub use latency::{Jitter, Latency, RegionMatrix, TAIL_MAX};
 pub use lives::{Life, Lives};

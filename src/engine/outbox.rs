@@ -1,5 +1,7 @@
 //! The messages that a lane has sent and that are still under way: by window in the current block, by block after it.
 
+use std::io;
+
 use super::event::{Event, Windows};
 use super::inbox::Inbox;
 use super::side::Parcels;
@@ -253,6 +255,53 @@ impl<M: Copy> Outbox<M> {
             Some(self.windows.first_of(block + ahead))
         };
         in_block.or_else(in_ring).into_iter().chain(self.far_next).min()
+    }
+
+    /// Shows `visit` every message under way, after the window `current` was handled: the window in which it is due, its
+    /// receiver, the message with its offset into that window, and its payload.
+    pub(super) fn each(
+        &self,
+        current: u64,
+        mut visit: impl FnMut(u64, NodeId, Event<M>, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let base = self.windows.block(current).max(self.opened);
+        for place in 0..self.window_rows {
+            let window = self.windows.first_of(self.opened) + place as u64;
+            self.each_of_row(place, |to, event, payload| visit(window, to, event, payload))?;
+        }
+        for block in (1..=self.near).map(|ahead| base.wrapping_add(ahead)) {
+            self.each_of_row(self.row(block), |to, event, payload| {
+                let (place, offset) = self.windows.split_block_offset(event.offset);
+                visit(self.windows.first_of(block) + place as u64, to, Event { offset, ..event }, payload)
+            })?;
+        }
+        self.far.iter().try_for_each(|far| visit(far.window, far.to, far.event, far.payload.as_deref().unwrap_or(&[])))
+    }
+
+    fn each_of_row(
+        &self,
+        row: usize,
+        mut visit: impl FnMut(NodeId, Event<M>, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
+        if !self.occupied[row] {
+            return Ok(());
+        }
+        let slots = &self.slots[row << self.partitions_log2..(row + 1) << self.partitions_log2];
+        for (partition, slot) in slots.iter().enumerate() {
+            let to = |event: &Event<M>| event.index << self.partitions_log2 | partition as NodeId;
+            slot.stream.iter().try_for_each(|event| visit(to(event), *event, &[]))?;
+            if let Some(parcels) = slot.parcels.as_deref() {
+                let mut each = parcels.events.iter();
+                each.try_for_each(|one| visit(to(&one.event), one.event, parcels.payload(one.start, one.len)))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Stands where an outbox stood in which `block` was opened last and no message went to an index above `index_max`.
+    pub(super) fn stand_at(&mut self, block: u64, index_max: u32) {
+        self.opened = block;
+        self.index_max = self.index_max.max(index_max);
     }
 
     /// Adds to `repaid` as much free memory as the messages `from` another lane bring, if there is as much. If more went

@@ -47,7 +47,7 @@ pub(super) struct Partition<P: Protocol> {
     /// The last window for whose messages prefetching began in the window before it.
     loaded: u64,
     /// Where access links have a limited capacity.
-    access: Option<Box<Access<P::Message>>>,
+    pub(super) access: Option<Box<Access<P::Message>>>,
 }
 
 impl<P: Protocol> Partition<P> {

@@ -1,5 +1,9 @@
 //! A run: builds partitions and lanes, goes from window to window, checks that nothing is lost, gathers the outcome.
 
+mod restore;
+mod slices;
+
+use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
@@ -7,6 +11,7 @@ use hdrhistogram::Histogram;
 use rayon::prelude::*;
 
 use super::capacity::Capacity;
+use super::checkpoint::{Keeper, Snapshot, Standing};
 use super::context::{Meter, Shared, WindowPlan};
 use super::event::Windows;
 use super::faults::Schedule;
@@ -21,6 +26,7 @@ use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
 use crate::contract::{Domain, NodeType, Nodes, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::metrics::{Bandwidth, Judgement, LifeEvent, LinkDelays, Spread, Traffic};
+use slices::Slices;
 
 /// Windows with fewer events per thread than this, on average, are handled by one thread: handing them out would take
 /// longer.
@@ -181,6 +187,8 @@ pub struct Outcome<P: Protocol, O = ()> {
     pub states: Vec<(Nodes, P::State)>,
     /// The probe of every thread.
     pub probes: Vec<O>,
+    /// The end of what was simulated, where the run was broken off before its end.
+    pub stopped: Option<SimTime>,
 }
 
 /// A protocol on a network, ready to run.
@@ -266,7 +274,7 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
                 Mutex::new(Lane::new(own, partitions_log2, windows, ahead, tally, probe()))
             })
             .collect();
-        Simulation { run: Run { shared, settings, lanes, partitions }, pool }
+        Simulation { run: Run { shared, settings, lanes, partitions, restored: None }, pool }
     }
 
     /// Runs to the end.
@@ -288,12 +296,31 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
     /// # Panics
     /// As [`Simulation::run`].
     pub fn run_watched(self, progress: &Progress) -> Result<Outcome<P, O>, Violation> {
+        self.run_kept(progress, None)
+    }
+
+    /// As [`Simulation::run_watched`], and has `keeper` take checkpoints and break the run off when it wants to.
+    ///
+    /// # Errors
+    /// As [`Simulation::run`].
+    ///
+    /// # Panics
+    /// As [`Simulation::run`].
+    pub fn run_kept(self, progress: &Progress, keeper: Option<&mut dyn Keeper>) -> Result<Outcome<P, O>, Violation> {
         let Simulation { mut run, pool } = self;
         pool.install(|| {
-            let windows = run.run_windows(progress)?;
-            Ok(run.finish(windows))
+            let ended = run.run_windows(progress, keeper)?;
+            Ok(run.finish(ended))
         })
     }
+}
+
+/// How a run ended.
+struct Ended {
+    /// Windows that were handled.
+    windows: u64,
+    /// The end of what was simulated, where the run was broken off.
+    stopped: Option<SimTime>,
 }
 
 /// A run under way.
@@ -302,6 +329,8 @@ struct Run<'a, P: Protocol, N, O> {
     settings: Settings,
     lanes: Vec<Mutex<Lane<P, O>>>,
     partitions: usize,
+    /// Where the run stands, if it goes on from a checkpoint.
+    restored: Option<Standing>,
 }
 
 /// Where all lanes stand after a window.
@@ -327,8 +356,8 @@ enum Job {
 }
 
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
-    /// Runs to the end with a thread for each lane. Returns the number of windows handled.
-    fn run_windows(&mut self, progress: &Progress) -> Result<u64, Violation> {
+    /// Runs to the end with a thread for each lane.
+    fn run_windows(&mut self, progress: &Progress, keeper: Option<&mut dyn Keeper>) -> Result<Ended, Violation> {
         let run = &*self;
         let work = |lane: usize, job: Job| {
             let mut lane = lock(&run.lanes[lane]);
@@ -338,21 +367,30 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 Job::Run(plan) => lane.run(&run.shared, plan),
             }
         };
-        Team::gather(self.lanes.len(), work, |all_lanes| run.go_through_windows(progress, all_lanes, &work))
+        Team::gather(self.lanes.len(), work, |all_lanes| run.go_through_windows(progress, keeper, all_lanes, &work))
     }
 
     /// `all_lanes` does a job in all lanes, each in its thread; `one_lane` does it in one of them, in this thread.
     fn go_through_windows(
         &self,
         progress: &Progress,
+        mut keeper: Option<&mut dyn Keeper>,
         all_lanes: &dyn Fn(Job),
         one_lane: &dyn Fn(usize, Job),
-    ) -> Result<u64, Violation> {
+    ) -> Result<Ended, Violation> {
         let end = self.settings.end.as_nanos();
         let mut slices = Slices::new(&self.settings);
-        all_lanes(Job::Start(slices.plan(0, &self.shared.windows, end, 0)));
+        let Standing { mut handled, mut opened, .. } = match self.restored {
+            Some(standing) => {
+                slices.pass_first(standing.passed);
+                standing
+            }
+            None => {
+                all_lanes(Job::Start(slices.plan(0, &self.shared.windows, end, 0)));
+                Standing::default()
+            }
+        };
         let mut survey = self.survey(SimTime::ZERO)?;
-        let (mut handled, mut opened) = (0, 0);
         // Events of the last windows, on average, times their number.
         let threshold = PARALLEL_EVENTS_MIN * self.lanes.len() as u64;
         let mut recent = threshold * WINDOWS_AVERAGED;
@@ -387,9 +425,19 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
             progress.now.store(start, Ordering::Relaxed);
             progress.events.store(survey.events, Ordering::Relaxed);
+            if let Some(keeper) = keeper.as_deref_mut().filter(|keeper| keeper.is_wanted()) {
+                let (passed, index_max) = (slices.passed(), survey.index_max);
+                let standing = Standing { window, handled, opened, passed, index_max };
+                let (time, events) = (SimTime::from_nanos(start), survey.events);
+                let write = |out: &mut dyn Write| self.save(standing, out);
+                let handled_until = self.shared.windows.start(window.saturating_add(1));
+                if keeper.keep(&Snapshot { time, events, write: &write }).is_break() && handled_until < end {
+                    return Ok(Ended { windows: handled, stopped: Some(SimTime::from_nanos(handled_until)) });
+                }
+            }
         }
         self.close_slices(slices.pass(u64::MAX));
-        Ok(handled)
+        Ok(Ended { windows: handled, stopped: None })
     }
 
     /// Passes so many boundaries between slices.
@@ -454,7 +502,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         Ok(survey)
     }
 
-    fn finish(self, windows: u64) -> Outcome<P, O> {
+    fn finish(self, Ended { windows, stopped }: Ended) -> Outcome<P, O> {
         let protocol = self.shared.protocol;
         let unlocked = |lane: Mutex<Lane<P, O>>| lane.into_inner().unwrap_or_else(PoisonError::into_inner);
         let all: Vec<Lane<P, O>> = self.lanes.into_iter().map(unlocked).collect();
@@ -497,6 +545,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             judgements,
             states: states.into_iter().flatten().collect(),
             probes,
+            stopped,
         }
     }
 }
@@ -543,47 +592,6 @@ fn window_length<N: Network>(network: &N, settings: &Settings) -> u64 {
         last = boundary;
     }
     shortest
-}
-
-/// The slices of time that results are given by, and which of them is the current one.
-struct Slices {
-    boundaries: Vec<SimTime>,
-    measured: std::ops::Range<SimTime>,
-    current: usize,
-}
-
-impl Slices {
-    fn new(settings: &Settings) -> Self {
-        Slices { boundaries: settings.boundaries.clone(), measured: settings.measured.clone(), current: 0 }
-    }
-
-    fn is_measured(&self, slice: usize) -> bool {
-        let start = if slice == 0 { Some(&SimTime::ZERO) } else { self.boundaries.get(slice - 1) };
-        start.is_some_and(|start| self.measured.contains(start))
-    }
-
-    /// Passes the boundaries up to `start`; returns how many.
-    fn pass(&mut self, start: u64) -> usize {
-        let passed = self.boundaries[self.current..].iter().take_while(|boundary| boundary.as_nanos() <= start).count();
-        self.current += passed;
-        passed
-    }
-
-    fn plan(&self, window: u64, windows: &Windows, end: u64, index_max: u32) -> WindowPlan {
-        let start = windows.start(window);
-        let inside = |time: u64| match time.checked_sub(start) {
-            Some(offset) if offset < windows.length() => offset as u32,
-            _ => u32::MAX,
-        };
-        WindowPlan {
-            window,
-            start,
-            end_offset: inside(end),
-            boundary_offset: self.boundaries.get(self.current).map_or(u32::MAX, |boundary| inside(boundary.as_nanos())),
-            index_max,
-            measured: [self.is_measured(self.current), self.is_measured(self.current + 1)],
-        }
-    }
 }
 
 #[cfg(test)]

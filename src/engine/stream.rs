@@ -116,6 +116,11 @@ impl<E: Copy> Stream<E> {
         self.current.is_empty()
     }
 
+    /// All events, in no order.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &E> {
+        self.full.iter().chain([&self.current]).flat_map(|chunk| chunk.iter())
+    }
+
     /// The events, if one chunk holds them all.
     pub(super) fn only_chunk(&self) -> Option<&[E]> {
         self.full.is_empty().then_some(&self.current)

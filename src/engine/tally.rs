@@ -1,9 +1,13 @@
 //! What one lane counts: traffic by slice of time, what it queued, delays, and events.
 
-use hdrhistogram::Histogram;
+use std::io;
 
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use super::checkpoint::{CheckpointError, Decoder, Encoder};
 use crate::contract::NodeType;
-use crate::metrics::{Count, Flow, LinkDelays, Traffic};
+use crate::metrics::{Count, Flow, LinkDelays, StoredHistogram, Traffic};
 
 /// Most message kinds of a protocol; a power of two, so that a masked index needs no check.
 pub(super) const KINDS_MAX: usize = 128;
@@ -34,7 +38,7 @@ pub(super) struct Tally {
     pub(super) broadcast_bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct KindTotals {
     pub(super) sent: u64,
     pub(super) received: u64,
@@ -98,6 +102,64 @@ impl Tally {
             }
         }
         totals
+    }
+
+    /// Adds all that `other` counted up to the same moment.
+    pub(super) fn absorb(&mut self, other: &Tally) {
+        self.closed.resize_with(other.closed.len(), || Traffic::new(self.kinds));
+        self.closed.iter_mut().zip(&other.closed).for_each(|(sum, more)| *sum += more);
+        for kind in 0..self.kinds {
+            let rows = self.open[kind].iter_mut().zip(&other.open[kind]);
+            rows.for_each(|(sum, more)| *sum += *more);
+            self.settled[kind] += other.settled[kind];
+            self.queued[kind] += other.queued[kind];
+        }
+        for (sum, more) in self.delays.iter_mut().zip(&other.delays) {
+            sum.add(more).expect("histograms that grow can be added");
+        }
+        self.links.iter_mut().zip(&other.links).for_each(|(sum, more)| sum.add(more));
+        self.events += other.events;
+        self.broadcast_bytes = self.broadcast_bytes.wrapping_add(other.broadcast_bytes);
+    }
+
+    /// How many slices are closed.
+    pub(super) fn closed_slices(&self) -> usize {
+        self.closed.len()
+    }
+
+    /// Writes all that was counted.
+    pub(super) fn save(&self, to: &mut Encoder<'_>) -> io::Result<()> {
+        to.put(&(self.events, self.broadcast_bytes))?;
+        to.put(&self.closed)?;
+        for kind in 0..self.kinds {
+            to.put(&(self.settled[kind], self.queued[kind]))?;
+            self.open[kind].iter().try_for_each(|count| to.put(count))?;
+        }
+        self.delays.iter().try_for_each(|delays| to.put(&StoredHistogram::of(delays)))?;
+        self.links.iter().try_for_each(|delays| to.put(delays))
+    }
+
+    /// Reads what a tally that counts the same wrote, after `passed` boundaries, over what this one has.
+    pub(super) fn load(&mut self, from: &mut Decoder<'_>, passed: usize) -> Result<(), CheckpointError> {
+        (self.events, self.broadcast_bytes) = from.get()?;
+        self.closed = from.get()?;
+        if self.closed.len() != passed || self.closed.iter().any(|slice| !slice.is_of_kinds(self.kinds)) {
+            return Err(CheckpointError::damaged("its slices of time are not those of the run"));
+        }
+        for kind in 0..self.kinds {
+            (self.settled[kind], self.queued[kind]) = from.get()?;
+            for count in &mut self.open[kind] {
+                *count = from.get()?;
+            }
+        }
+        for delays in &mut self.delays {
+            let stored = from.get::<StoredHistogram>()?.histogram();
+            *delays = stored.ok_or_else(|| CheckpointError::damaged("a histogram holds what it cannot"))?;
+        }
+        for delays in &mut self.links {
+            *delays = from.get()?;
+        }
+        Ok(())
     }
 
     /// The slices in order, the delays, and those by region, when the run has ended.

@@ -1,5 +1,8 @@
 //! The timers of a partition: a hierarchical timing wheel (Varghese and Lauck, SOSP 1987) over windows.
 
+use std::io;
+
+use super::checkpoint::{CheckpointError, Decoder, Encoder};
 use super::event::{Alarm, Windows};
 use super::stream::{Pool, Stream};
 use crate::contract::Column;
@@ -156,6 +159,45 @@ impl<T: Copy> TimerWheel<T> {
             // The block of the far timer begins after the current one, which holds all the levels.
             block << (SLOT_BITS * LEVELS as u32)
         })
+    }
+
+    /// All timers that are set, in no order.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Alarm<T>> {
+        self.levels.iter().flat_map(|level| &level.slots).flat_map(Stream::iter).chain(&self.far)
+    }
+
+    /// Writes all timers; `put` writes what they say.
+    pub(super) fn save(
+        &self,
+        to: &mut Encoder<'_>,
+        mut put: impl FnMut(&mut Encoder<'_>, &T) -> io::Result<()>,
+    ) -> io::Result<()> {
+        to.put(&self.all().count())?;
+        for Alarm { time, index, sequence, timer } in self.all() {
+            to.put(&(time, index, sequence))?;
+            put(to, timer)?;
+        }
+        Ok(())
+    }
+
+    /// The wheel that was written, when `window` was the current one, for a partition of so many `nodes`; `get` reads what
+    /// a timer says.
+    pub(super) fn load(
+        from: &mut Decoder<'_>,
+        (window, windows): (u64, Windows),
+        nodes: usize,
+        pool: &mut Pool<Alarm<T>>,
+        mut get: impl FnMut(&mut Decoder<'_>) -> Result<T, CheckpointError>,
+    ) -> Result<Self, CheckpointError> {
+        let mut wheel = TimerWheel { current: window, ..TimerWheel::new() };
+        for _ in 0..from.get::<usize>()? {
+            let (time, index, sequence) = from.get()?;
+            if windows.of(time) <= window || index as usize >= nodes {
+                return Err(CheckpointError::damaged("a timer is of the past, or of nobody"));
+            }
+            wheel.insert(Alarm { time, index, sequence, timer: get(from)? }, windows, pool);
+        }
+        Ok(wheel)
     }
 
     /// Bytes of the wheel itself, without the chunks of its slots.

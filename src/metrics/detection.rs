@@ -11,13 +11,15 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use rayon::prelude::*;
 
 use super::lives::{Judgement, LifeEvent, Lives, Turn};
 use crate::contract::{NodeId, NodeType, Population, SimSpan, SimTime, Verdict};
 
 /// How a node goes down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum FailureKind {
     /// From one moment to the next.
     Crash,
@@ -48,7 +50,7 @@ impl FailureKind {
 }
 
 /// How sure an observer is that a node is down.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Stage {
     /// It suspects the node, or takes it for down.
     Suspected,
@@ -86,7 +88,7 @@ pub struct Truth<'a> {
 }
 
 /// How well the verdicts of a run fit the truth.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Detection {
     /// The name of the detector.
     pub detector: String,
@@ -96,7 +98,7 @@ pub struct Detection {
 }
 
 /// Failures of some nodes.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct FailureGroup {
     /// The type of the nodes that failed; `None` for all.
     pub node_type: Option<NodeType>,
@@ -111,7 +113,7 @@ pub struct FailureGroup {
 }
 
 /// How failures were noticed. `noticed + never + undecided` are all failures.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StageFigures {
     /// How sure an observer has to be.
     pub stage: Stage,
@@ -137,7 +139,7 @@ impl StageFigures {
 }
 
 /// Spans of time, exactly; percentiles are of the nearest rank.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Times {
     /// How many.
     pub count: u64,
@@ -170,7 +172,7 @@ impl Times {
 ///
 /// A verdict that was right while its subject was down and that stays after the subject came back is not among them, nor
 /// is the step from suspecting to taking for down when the suspicion was right then.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WrongVerdicts {
     /// How many in the measured span.
     pub verdicts: u64,

@@ -1,10 +1,15 @@
 //! Named figures and curves: what a mechanism found of its own, beside what is counted of every run.
 
+use serde::{Deserialize, Serialize};
+
+use super::stored::{StaticStr, name};
+
 /// What a mechanism found about one topic, such as lookups.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figures {
     /// What it is about: heads a table and stands in a column of the files.
-    pub topic: &'static str,
+    #[serde(with = "name")]
+    pub topic: StaticStr,
     /// The figures, in the order in which they are shown.
     pub rows: Vec<Figure>,
     /// Quantities as functions of another.
@@ -12,28 +17,35 @@ pub struct Figures {
 }
 
 /// A figure with its name.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Figure {
     /// What it is of: a type of node, a purpose, `all`.
-    pub subject: &'static str,
+    #[serde(with = "name")]
+    pub subject: StaticStr,
     /// What was measured, with the statistic at the end: `hops-mean`, `delay-p99`.
-    pub name: &'static str,
+    #[serde(with = "name")]
+    pub name: StaticStr,
     /// Its unit: `ms`, `B`, `1/s`; `share` of a share from 0 to 1, `1` of a plain number.
-    pub unit: &'static str,
+    #[serde(with = "name")]
+    pub unit: StaticStr,
     /// The figure; `None` if there was nothing to measure.
     pub value: Option<f64>,
     /// The claim of the documents that speaks of it; where that gives a number, it has the same unit.
-    pub claim: Option<&'static str>,
+    #[serde(with = "name")]
+    pub claim: Option<StaticStr>,
 }
 
 /// A quantity as a function of another.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Curve {
     /// What it is of.
-    pub subject: &'static str,
+    #[serde(with = "name")]
+    pub subject: StaticStr,
     /// What was measured, and against what: `coverage-over-time`.
-    pub name: &'static str,
+    #[serde(with = "name")]
+    pub name: StaticStr,
     /// Units of the points' first and second numbers.
+    #[serde(with = "name")]
     pub units: [&'static str; 2],
     /// The points, in ascending order of their first number.
     pub points: Vec<[f64; 2]>,

@@ -1,7 +1,9 @@
 //! How long messages take from one region to another.
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
+use super::stored;
 use crate::contract::SimSpan;
 
 /// Nanoseconds that percentiles do not tell apart, beside one in a hundred of the delay.
@@ -9,11 +11,12 @@ const RESOLUTION: u64 = 1_000;
 
 /// Delays of messages from one region to another, in nanoseconds. Minimum, maximum and mean are exact; percentiles are
 /// to one in a hundred.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct LinkDelays {
     sum: u128,
     min: u64,
     max: u64,
+    #[serde(with = "stored")]
     delays: Histogram<u64>,
 }
 
@@ -75,7 +78,7 @@ impl LinkDelays {
 }
 
 /// Delays by pair of regions.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Links {
     /// The names of the regions.
     pub regions: Vec<String>,

@@ -1,9 +1,11 @@
 //! When nodes come and go, and what others take them for.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{NodeId, SimTime, Verdict};
 
 /// What becomes of a node.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Turn {
     /// It joins, or comes back.
     Joined,
@@ -15,7 +17,7 @@ pub enum Turn {
 
 /// A moment in the life of a node. Nodes that are away when the run starts have left at time zero; all others are up
 /// from the start without a word.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct LifeEvent {
     /// When.
     pub time: SimTime,
@@ -26,7 +28,7 @@ pub struct LifeEvent {
 }
 
 /// A node changed its mind about another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Judgement {
     /// When.
     pub time: SimTime,

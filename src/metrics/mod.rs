@@ -11,6 +11,7 @@ mod metric;
 mod population;
 mod result;
 mod spread;
+mod stored;
 mod traffic;
 
 pub use bound::{Comparison, Threshold, Tolerance};
@@ -24,4 +25,5 @@ pub use metric::{Measurement, Metric, Unit, may_be_figure, measurements, metric_
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, TimelineBucket};
 pub use spread::{Bandwidth, Spread};
+pub use stored::{StaticStr, StoredHistogram};
 pub use traffic::{Count, Flow, Traffic};

@@ -1,11 +1,13 @@
 //! How many nodes are up, and how many a sample of them says there are.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{NodeType, Population, SimTime};
 
 use super::lives::{LifeEvent, SampleCount, Turn};
 
 /// Nodes that are up over the time of a run, with what trackers of samples estimated.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PopulationOverTime {
     /// In order of time. Every bucket of the time series has a row at its start; then one for each rate at which a
     /// tracker counted in it.
@@ -13,7 +15,7 @@ pub struct PopulationOverTime {
 }
 
 /// Nodes that are up at one moment, or on average over the moments at which trackers counted.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PopulationRow {
     /// When: the start of a bucket, or the latest of the moments at which its trackers counted.
     pub time: SimTime,
@@ -36,7 +38,7 @@ impl PopulationRow {
 /// Each of `n` nodes is in the sample with chance `rate`, so the sample's size is binomial: `alive / rate` estimates `n`
 /// with a standard deviation of `sqrt(n (1 - rate) / rate)`, in which `alive / rate` stands for the unknown `n`. All
 /// trackers watch the same sample, so their mean is no more exact than one of them.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SampleEstimate {
     /// Which share of all ids is in the sample.
     pub rate: f64,

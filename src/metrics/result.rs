@@ -3,12 +3,14 @@
 use std::fmt;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 
+use super::stored::{self, StaticStr, name};
 use super::{Bandwidth, Detection, Figures, Flow, Links, PopulationOverTime, Traffic};
 use crate::contract::{NodeType, Population, SimSpan, SimTime};
 
 /// How a number was obtained.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Method {
     /// Every message was an event of the engine.
     Event,
@@ -26,7 +28,7 @@ impl fmt::Display for Method {
 }
 
 /// Traffic of one slice of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TimelineBucket {
     /// Where the slice starts; it ends where the next one starts.
     pub start: SimTime,
@@ -35,12 +37,13 @@ pub struct TimelineBucket {
 }
 
 /// What one approach at one size gave. All but `engine` is the same on every machine.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct PointResult {
     /// The approach, as the scenario names it.
     pub approach: String,
     /// The protocol that ran.
-    pub protocol: &'static str,
+    #[serde(with = "name")]
+    pub protocol: StaticStr,
     /// Nodes by type.
     pub population: Population,
     /// How the numbers were obtained.
@@ -56,6 +59,7 @@ pub struct PointResult {
     /// IP and UDP headers per message, in bytes.
     pub header: u32,
     /// Names of the message kinds.
+    #[serde(with = "name")]
     pub kinds: &'static [&'static str],
     /// Traffic of the measured span.
     pub measured: Traffic,
@@ -63,6 +67,7 @@ pub struct PointResult {
     pub timeline: Vec<TimelineBucket>,
     /// One-way delays of the messages sent in the measured span, in nanoseconds, by kind. Empty where messages
     /// were counted.
+    #[serde(with = "stored::list")]
     pub delays: Vec<Histogram<u64>>,
     /// Delays of the same messages by region of sender and receiver; `None` where nodes stand in no regions, or where
     /// messages were counted.
@@ -87,7 +92,7 @@ pub struct PointResult {
 }
 
 /// How the engine fared. Differs from machine to machine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub struct EngineFigures {
     /// Deliveries and timer firings.
     pub events: u64,

@@ -1,7 +1,9 @@
 //! How a quantity is spread over nodes: mean, 99th percentile and maximum.
 
+use serde::{Deserialize, Serialize};
+
 /// Mean, 99th percentile and maximum of a quantity over nodes.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Spread {
     /// Arithmetic mean.
     pub mean: f64,
@@ -24,7 +26,7 @@ impl Spread {
 }
 
 /// Wire bytes per node of one type over the measured span, headers included.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Bandwidth {
     /// Bytes sent.
     pub upload: Spread,

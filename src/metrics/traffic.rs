@@ -2,10 +2,12 @@
 
 use std::ops::AddAssign;
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::NodeType;
 
 /// Messages and their bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Count {
     /// How many messages.
     pub messages: u64,
@@ -80,7 +82,7 @@ impl Flow {
 const TYPES: usize = NodeType::ALL.len();
 
 /// Counts by flow, message kind and node type over some span of time.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Traffic {
     kinds: usize,
     /// `[flow][kind][type]`, flattened.
@@ -91,6 +93,11 @@ impl Traffic {
     /// No traffic of `kinds` kinds.
     pub fn new(kinds: usize) -> Self {
         Traffic { kinds, slots: vec![Count::default(); Flow::ALL.len() * kinds * TYPES] }
+    }
+
+    /// Whether it is of `kinds` kinds, and has all of their slots.
+    pub(crate) fn is_of_kinds(&self, kinds: usize) -> bool {
+        self.kinds == kinds && self.slots.len() == Flow::ALL.len() * kinds * TYPES
     }
 
     /// Number of message kinds.

@@ -58,6 +58,8 @@ mod sync;
 mod views;
 pub mod wire;
 
+use serde::{Deserialize, Serialize};
+
 use self::blocks::digest_of;
 pub use self::blocks::{BLOCK_HEAD_LEN, BODY_LEN_MAX, Block};
 pub use self::figures::{CommitRecord, ConsensusFigures, Fork, HeightFigures, by_height};
@@ -131,7 +133,7 @@ impl ConsensusOptions {
 }
 
 /// What a message is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MessageKind {
     /// The leader's block; of the linear pattern, the proposal.
     PrePrepare,
@@ -163,7 +165,7 @@ impl MessageKind {
 }
 
 /// A message under way. What is of no fixed size is its payload, as [`wire`] encodes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsensusMessage {
     /// What it is.
     pub kind: MessageKind,
@@ -176,7 +178,7 @@ pub struct ConsensusMessage {
 }
 
 /// What a timer of a replica says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ConsensusTimer {
     /// A block is to be proposed in view 0, if this replica leads it.
     Propose {
@@ -211,7 +213,7 @@ pub enum ConsensusTimer {
 }
 
 /// What consensus asks of the layer above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Output {
     /// The replica is to propose a block: call [`Consensus::propose`] before anything else happens to it.
     Propose {

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{CoarseTime, Column, SimSpan, SimTime};
 
 /// Weight of the newest interval between two arrivals in the averages of [`Detector::Phi`].
@@ -82,7 +84,7 @@ pub enum Rule {
 }
 
 /// The intervals between the arrivals from one peer, in [`CoarseTime::TICK`]. All zero before the second arrival.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Arrivals {
     mean: f32,
     variance: f32,
@@ -122,7 +124,7 @@ impl Arrivals {
 /// A cell stands for a peer of one node; who that is, its owner knows. A cell takes four bytes, with [`Detector::Phi`]
 /// twelve: that a peer is taken for down is told by [`CoarseTime::NEVER`] in place of the time, which is not needed
 /// then. Times are kept to within a millisecond, so intervals should be ten times as long or more.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Watch {
     heard: Column<CoarseTime>,
     /// As many as times with [`Detector::Phi`], otherwise none.

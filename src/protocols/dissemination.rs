@@ -30,6 +30,8 @@ pub mod wire;
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::figures::{Coverage, Delays, DisseminationFigures, Hops, KINDS, MessageFigures};
 pub use self::ids::Ids;
 pub use self::mesh::{CONTACTS_MAX, MeshOptions};
@@ -194,7 +196,7 @@ impl Dissemination {
 }
 
 /// A message under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DisseminationMessage {
     /// What was published.
     Message {
@@ -220,7 +222,7 @@ pub enum DisseminationMessage {
 const _: () = assert!(size_of::<DisseminationMessage>() == 16, "a message stays in its cache line");
 
 /// What a timer of a node says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DisseminationTimer {
     /// A message is to be published.
     Publish {

@@ -1,5 +1,7 @@
 //! The full mesh: every node sends its heartbeat to every other node.
 
+use serde::{Deserialize, Serialize};
+
 use super::detector::{Detector, Rule, Watch};
 use super::wire;
 use crate::contract::{CoarseTime, Effects, Here, NodeId, Nodes, Population, Protocol, SimSpan, SimTime, Verdict};
@@ -50,7 +52,7 @@ impl FullMesh {
 }
 
 /// A message under way. Who sent it, and when, the network tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MeshMessage {
     /// The sender lives.
     Beat,
@@ -59,7 +61,7 @@ pub enum MeshMessage {
 }
 
 /// When the nodes of a partition last heard every node.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct HeardAll {
     /// `[index of the receiver][number of the sender]`, flattened. Empty if not tracked.
     watch: Watch,

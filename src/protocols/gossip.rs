@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Column, NodeId, Stream};
 use crate::topologies::Neighbourhood;
 
@@ -56,7 +58,7 @@ impl GossipEngine {
 }
 
 /// Ids of one set: a cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(align(64))]
 struct Set([u64; WAYS]);
 
@@ -68,7 +70,7 @@ const WAYS: usize = 8;
 /// an id up touches one cache line, where a list over all ids with an index would touch four or more. The price is that
 /// a node may forget an id when its set is full though others have room: with a capacity of eight times the ids that
 /// are under way at once, a set holds one of them on average, and more than eight with a chance of 1 in 10^6.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct SeenMessages {
     /// `[node][set]`, flattened; the ids of a set are ordered from the last seen on. Zero where there is none.
     sets: Column<Set>,

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::detector::{Detector, Rule, Watch};
 use super::wire;
 use crate::contract::{CoarseTime, Column, Effects, Here, NodeId, Nodes, Protocol, SimSpan, Verdict};
@@ -70,7 +72,7 @@ impl Heartbeat {
 }
 
 /// A heartbeat under way, or a leave, naming the link by the handle that its receiver knows it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Beat {
     slot: u32,
 }
@@ -100,7 +102,7 @@ impl Beat {
 }
 
 /// When each incoming link of a partition was last heard of.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LastHeard {
     nodes: Nodes,
     /// By slot of the graph.

@@ -15,6 +15,8 @@
 mod state;
 mod tracking;
 
+use serde::{Deserialize, Serialize};
+
 use super::adaptive::AdaptiveHeartbeat;
 use super::detector::{Detector, Watch};
 use super::gossip::{GossipEngine, SeenMessages};
@@ -298,7 +300,7 @@ fn rumour_id(origin: NodeId, beat: u16) -> u64 {
 }
 
 /// A message under way. Slots name the link by the handle that the receiver knows it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum HierarchyMessage {
     /// The sender lives.
     Heartbeat {

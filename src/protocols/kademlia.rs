@@ -35,6 +35,8 @@ pub mod values;
 pub mod wire;
 
 pub use self::figures::{KademliaFigures, LookupFigures, LookupRecord};
+use serde::{Deserialize, Serialize};
+
 use self::keys::Keys;
 use self::lookup::Purpose;
 pub use self::state::KademliaState;
@@ -202,7 +204,7 @@ impl Kademlia {
 }
 
 /// A message under way. What is of no fixed size is its payload, as [`wire`] encodes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KademliaMessage {
     /// Are you there?
     Ping {
@@ -264,7 +266,7 @@ impl KademliaMessage {
 }
 
 /// What a timer of a node says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KademliaTimer {
     /// It is the node's turn to join.
     Join,

@@ -72,6 +72,8 @@ impl<Inner: Protocol, Outer: Contains<Inner>, F: Effects<Outer>> Effects<Inner> 
 
 #[cfg(test)]
 mod tests {
+    use serde::{Deserialize, Serialize};
+
     use super::*;
     use crate::contract::{Here, Nodes, Population};
     use crate::protocols::kademlia::{
@@ -82,7 +84,7 @@ mod tests {
     /// Kademlia, and nothing else.
     struct Alone(Kademlia);
 
-    #[derive(Clone, Copy, Debug, PartialEq)]
+    #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
     struct Wrapped<T>(T);
 
     impl Contains<Kademlia> for Alone {

@@ -36,6 +36,8 @@ pub mod wire;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::figures::{HoldFigures, LedgerFigures};
 pub use self::state::LedgerState;
 pub use self::transactions::{BlockKeys, KEY_LEN, RECORD_LEN, Transaction, Transactions};
@@ -202,7 +204,7 @@ impl Ledger {
 }
 
 /// When a block was proposed and committed, as far as it is told with it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Times {
     /// When it was proposed first.
     pub proposed: SimTime,
@@ -235,7 +237,7 @@ impl LedgerMessage {
 }
 
 /// A message under way. Lists of transactions and blocks are payloads, as [`wire`] encodes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerMessage {
     /// Of consensus among super nodes; fields as in [`ConsensusMessage`], which spares eight bytes.
     Consensus {
@@ -317,7 +319,7 @@ pub enum LedgerMessage {
 }
 
 /// What a timer of a node says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerTimer {
     /// Of consensus among super nodes.
     Consensus(ConsensusTimer),

@@ -27,6 +27,8 @@ pub mod radio;
 mod state;
 pub mod wire;
 
+use serde::{Deserialize, Serialize};
+
 use super::detector::{Detector, Rule, Watch};
 use super::wire::padded_len;
 use crate::contract::{
@@ -275,7 +277,7 @@ impl Mobile {
 }
 
 /// A message under way. Slots name the link by the handle that the receiver knows it by.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MobileMessage {
     /// The sender lives.
     Heartbeat {
@@ -309,7 +311,7 @@ pub enum MobileMessage {
 }
 
 /// What a timer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum MobileTimer {
     /// A heartbeat may be due.
     Heartbeat,

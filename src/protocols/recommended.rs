@@ -13,6 +13,8 @@
 //! Layers share nodes, links, losses and faults, and know nothing of each other but this: whatever a mobile node sends or
 //! gets is charged to its radio, and when it submits a transaction its heartbeats ride on that.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Effects, Here, NodeId, NodeType, Nodes, Protocol, SimSpan, SimTime, Stream, Verdict};
 use crate::protocols::dissemination::Dissemination;
 use crate::protocols::hierarchy::Hierarchy;
@@ -34,19 +36,19 @@ macro_rules! layers {
         }
 
         /// What the nodes of a partition remember, by layer.
-        #[derive(Debug)]
+        #[derive(Debug, Serialize, Deserialize)]
         pub struct RecommendedState {
             $($(#[$doc])* pub $field: <$protocol as Protocol>::State,)*
         }
 
         /// A message of one of the layers.
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
         pub enum RecommendedMessage {
             $($(#[$doc])* $variant(<$protocol as Protocol>::Message),)*
         }
 
         /// A timer of one of the layers.
-        #[derive(Clone, Copy, Debug)]
+        #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
         pub enum RecommendedTimer {
             $($(#[$doc])* $variant(<$protocol as Protocol>::Timer),)*
         }

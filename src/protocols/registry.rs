@@ -49,6 +49,8 @@ pub mod wire;
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 pub use self::figures::RegistryFigures;
 pub use self::replica::{ENTRIES_MAX, Phase, Replica, Role};
 pub use self::state::RegistryState;
@@ -232,7 +234,7 @@ pub struct RegistryService {
 }
 
 /// What a device does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Operation {
     /// It registers a user.
@@ -369,7 +371,7 @@ impl RegistryService {
 
 /// A message under way. `[term, prev, prev_term, commit, sent]` of a leader are as Raft has them; `sent` is when, in
 /// steps of 2^20 ns. Pages and entries are payloads, as [`wire`] encodes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "fields are those of the wire format")]
 pub enum RegistryMessage {
     /// A device asks for an operation.
@@ -425,7 +427,7 @@ pub enum RegistryMessage {
 }
 
 /// What a timer of a node says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RegistryTimer {
     /// An operation of a device is due.
     Due,

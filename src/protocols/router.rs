@@ -28,6 +28,8 @@ mod serve;
 mod state;
 pub mod wire;
 
+use serde::{Deserialize, Serialize};
+
 use self::candidates::Candidates;
 pub use self::figures::{AttachFigures, Cause, LOAD_SLOTS_MAX, Loads, RouterFigures};
 pub use self::homes::Homes;
@@ -269,7 +271,7 @@ impl HierarchicalRouter {
 }
 
 /// A message under way, of 16 bytes. What is of no fixed size is its payload.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouterMessage {
     /// Be my parent.
     Attach {
@@ -333,7 +335,7 @@ pub enum RouterMessage {
 }
 
 /// What is on its way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Purpose {
     /// The message, from the origin to the destination.
     Message,
@@ -344,7 +346,7 @@ pub enum Purpose {
 }
 
 /// Something on its way from one light node to another, or back.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Routed {
     /// What it is.
     pub purpose: Purpose,
@@ -364,7 +366,7 @@ pub struct Routed {
 const _: () = assert!(size_of::<RouterMessage>() == 16, "a message is 16 bytes");
 
 /// What a timer of a node says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouterTimer {
     /// A heartbeat or digest is due; of a super node, that it forgets who is not heard.
     Beat,

@@ -1,5 +1,7 @@
 //! One rumour, pushed: each node sends it to a few random others when it first hears it, and never again.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Column, Effects, Here, NodeId, Nodes, Population, Protocol};
 
 /// Infect-and-die push gossip of one rumour that starts at node 0: a byte a node, so that a run measures the engine. For
@@ -26,7 +28,7 @@ impl PushGossip {
 }
 
 /// Who has heard the rumour.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Heard {
     heard: Column<bool>,
     population: Population,

@@ -5,6 +5,8 @@
 //! it how many nodes there are. A tracker judges by a detector, and at each of its own heartbeats counts for every rate
 //! the nodes of its sample that it takes for up, itself included if it is one of them.
 
+use serde::{Deserialize, Serialize};
+
 use super::adaptive::AdaptiveHeartbeat;
 use super::detector::{Detector, Rule, Watch};
 use super::heartbeat::{Beat, SLOTS_MAX};
@@ -125,7 +127,7 @@ impl Sampled {
 }
 
 /// How many nodes of a sample a tracker took for up.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct AliveCount {
     /// When.
     pub time: SimTime,
@@ -138,7 +140,7 @@ pub struct AliveCount {
 }
 
 /// What the trackers of a partition remember. Other nodes remember nothing.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SampledState {
     /// By slot of the graph.
     watch: Watch,

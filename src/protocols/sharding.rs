@@ -24,6 +24,8 @@ mod state;
 pub mod view;
 pub mod wire;
 
+use serde::{Deserialize, Serialize};
+
 use super::detector::{Detector, Rule};
 use crate::contract::{
     Column, Effects, Here, NodeId, NodeType, Nodes, Placement, Population, Protocol, SimSpan, SimTime,
@@ -258,7 +260,7 @@ impl Sharding {
 }
 
 /// A message under way. What it carries is the payload; see the wire format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShardingMessage {
     /// The sender lives.
     Alive {
@@ -316,7 +318,7 @@ impl ShardingMessage {
 }
 
 /// What a timer says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ShardingTimer {
     /// A full node says that it lives.
     Alive,

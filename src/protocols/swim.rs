@@ -23,6 +23,8 @@
 pub mod membership;
 pub mod wire;
 
+use serde::{Deserialize, Serialize};
+
 use self::membership::{Standing, Status, Update, View, Waiting};
 use crate::contract::{Effects, Here, NodeId, Nodes, Population, Protocol, SimSpan, Stream, Verdict, prefetch};
 
@@ -229,7 +231,7 @@ impl Swim {
 }
 
 /// A message under way. Updates are its payload, as [`wire`] encodes them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SwimMessage {
     /// Are you there?
     Ping {
@@ -271,7 +273,7 @@ pub enum SwimMessage {
 }
 
 /// What a timer of a member says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SwimTimer {
     /// A period begins.
     Period,
@@ -287,7 +289,7 @@ pub enum SwimTimer {
 }
 
 /// What one member remembers: a cache line, and what its view and its waiting updates take.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[repr(align(64))]
 struct Member {
     view: View,
@@ -328,7 +330,7 @@ impl Member {
 }
 
 /// What the members of a partition remember.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct SwimState {
     members: Vec<Member>,
     scratch: Vec<u8>,

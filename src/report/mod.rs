@@ -55,7 +55,7 @@ pub use table::at_width;
 pub(crate) use table::table_with;
 pub use thresholds::{SWEPT_THRESHOLD_COLUMNS, thresholds_csv, verdict};
 pub use trace::{TRACE_COLUMNS, TraceRow, trace_csv, trace_jsonl, turn_name};
-pub use write::{WriteError, check_writable, write_results};
+pub use write::{WriteError, check_writable, remove_files, temporary_files, write_results, write_streamed};
 
 /// All that a report says about one run of a scenario.
 #[derive(Clone, Copy, Debug)]
@@ -77,6 +77,8 @@ pub struct RunReport<'a> {
     pub thresholds: &'a [Threshold],
     /// One result per approach and size, in the order of the scenario.
     pub points: &'a [PointResult],
+    /// What is said of a run that was interrupted: what it is short of. `None` of one that is whole.
+    pub partial: Option<&'a str>,
 }
 
 /// Every result file of a run, by name, for [`write_results`]. The chart is among them when there is one to draw, the
@@ -131,7 +133,8 @@ const NOTES_COLUMNS: [&str; 1] = ["note"];
 /// `notes.csv`: where documented figures follow from something else than what was measured, a row a sentence. `None` if
 /// there is nothing to say.
 fn notes_csv(report: &RunReport<'_>) -> Option<Vec<u8>> {
-    let notes = notes::notes(report.points);
+    let mut notes = notes::notes(report.points);
+    notes.splice(0..0, report.partial.map(str::to_owned));
     (!notes.is_empty()).then(|| sheet::csv(&NOTES_COLUMNS, notes.into_iter().map(|note| [note])))
 }
 

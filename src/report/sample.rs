@@ -18,6 +18,7 @@ pub(super) fn report(points: &[PointResult]) -> RunReport<'_> {
         effective: "name = \"network-load\"\n",
         thresholds: &[],
         points,
+        partial: None,
     }
 }
 

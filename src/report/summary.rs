@@ -37,6 +37,9 @@ pub struct Deterministic {
     pub seed: u64,
     /// A command line that reproduces the run.
     pub command: String,
+    /// What an interrupted run is short of; not there if the run is whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partial: Option<String>,
     /// One entry per approach and size.
     pub points: Vec<SummaryPoint>,
 }
@@ -268,6 +271,7 @@ impl Summary {
                 scenario_hash: report.scenario_hash.to_owned(),
                 seed: report.seed,
                 command: report.command.to_owned(),
+                partial: report.partial.map(str::to_owned),
                 points: report.points.iter().map(SummaryPoint::of).collect(),
             },
             engine: EnginePart { points: report.points.iter().map(EnginePoint::of).collect() },

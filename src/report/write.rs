@@ -69,6 +69,55 @@ pub fn write_results<N: AsRef<Path>>(dir: &Path, files: &[(N, Vec<u8>)]) -> Resu
     sync_folder(dir)
 }
 
+/// Writes the file `name` into the folder `dir`, which is made if it is missing, piece by piece as `fill` makes it: whole or
+/// not at all, as [`write_results`] does.
+///
+/// # Errors
+/// [`WriteError`] names the path at fault.
+pub fn write_streamed(
+    dir: &Path,
+    name: &str,
+    fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    create_folder(dir)?;
+    let path = dir.join(name);
+    let file = temporary(dir, &path).and_then(|file| {
+        fill(&mut file.as_file())?;
+        file.as_file().sync_all()?;
+        Ok(file)
+    });
+    let file = file.map_err(|source| WriteError::WriteFile { path: path.clone(), source })?;
+    file.persist(&path).map_err(|error| WriteError::ReplaceFile { path, source: error.error })?;
+    sync_folder(dir)
+}
+
+/// Removes the files `names`, in this order, and the folder `dir` if nothing else is in it. What is not there is no error.
+///
+/// # Errors
+/// [`WriteError`] names the path at fault.
+pub fn remove_files(dir: &Path, names: &[String]) -> Result<(), WriteError> {
+    for name in names {
+        let path = dir.join(name);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(WriteError::ReplaceFile { path, source: error });
+            }
+            _ => {}
+        }
+    }
+    // A folder with something else in it stays.
+    let _ = fs::remove_dir(dir);
+    Ok(())
+}
+
+/// The names of files in `dir` that a process left there under temporary names when it was killed; none if it cannot be
+/// read.
+pub fn temporary_files(dir: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(or_here(dir)) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    names.filter(|name| name.starts_with(".qnetsim-") && name.ends_with(".tmp")).collect()
+}
+
 /// Finds out whether results can be written into `dir`, which is made if it is missing, before work is spent on them.
 ///
 /// # Errors
@@ -97,6 +146,13 @@ fn or_here(folder: &Path) -> &Path {
 
 /// Stores `bytes` under a temporary name in `dir`, next to where they belong, so that renaming stays on one disk.
 fn store(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
+    let file = temporary(dir, path)?;
+    fill(file.as_file(), bytes)?;
+    Ok(file)
+}
+
+/// An empty file under a temporary name in `dir`, for what belongs to `path`.
+fn temporary(dir: &Path, path: &Path) -> io::Result<NamedTempFile> {
     // Found out now, while nothing is changed, rather than at the rename.
     if path.is_dir() {
         return Err(io::ErrorKind::IsADirectory.into());
@@ -106,9 +162,7 @@ fn store(dir: &Path, path: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     // Temporary files are private by default; results are for everyone whom the umask lets read.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(or_here(dir))?;
-    fill(file.as_file(), bytes)?;
-    Ok(file)
+    builder.tempfile_in(or_here(dir))
 }
 
 /// Writes all of `bytes` and waits until the disk has them; a full disk may only say so then.

@@ -5,6 +5,7 @@
 //! finished. All else is made of these, so a sweep that was interrupted goes on, and shards make what one run would.
 //! What is read is taken as hostile: bounded in size, checked field by field, refused with the reason.
 
+mod checkpoint;
 mod compare;
 mod divergence;
 mod formats;
@@ -14,6 +15,7 @@ mod record;
 mod sheets;
 mod trace;
 
+pub use checkpoint::{CHECKPOINT_FOLDER, Label, PARTIAL_FOLDER, Part, StoredPart, UnusableError};
 pub use compare::{Comparison, Figure, Key, Moved, Results, compare};
 pub use divergence::{Divergence, Step, causes, diverge};
 pub use formats::{human, json, markdown};

@@ -1,13 +1,13 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
+mod keeping;
+
 use std::cell::RefCell;
 
 use crate::contract::{Domain, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
 use crate::engine::faults::Schedule;
 use crate::engine::trace::{Record, Trace, Tracing};
-use crate::engine::{
-    Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation, Violation,
-};
+use crate::engine::{Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation};
 use crate::metrics::{
     Detection, EngineFigures, Figures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult,
     PopulationOverTime, SampleCount, TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
@@ -22,6 +22,8 @@ use crate::protocols::sampled::{AliveCount, Sampled};
 use crate::protocols::sampler::NodeSampler;
 use crate::protocols::swim::Swim;
 use crate::topologies::{Clustering, Graph, Tier, TierDegrees};
+
+pub use keeping::{Ending, Keeping, RunError, run_kept};
 
 use super::{Approach, DetectionSpec, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
 
@@ -61,6 +63,8 @@ pub struct Job<'a> {
     began: f64,
     /// Where the trace goes, if there is to be one.
     sink: Option<&'a Sink>,
+    /// Who keeps checkpoints, until the run takes it.
+    keeping: RefCell<Option<Keeping<'a>>>,
 }
 
 /// What a run gives: with probes, which trace it if there is to be a trace.
@@ -106,8 +110,8 @@ pub fn run_point(
     point: &Point,
     threads: usize,
     watch: &Watch<'_>,
-) -> Result<PointResult, Violation> {
-    run_into(scenario, point, threads.into(), watch, None)
+) -> Result<PointResult, RunError> {
+    run_into(scenario, point, threads.into(), watch, None, None)
 }
 
 /// As [`run_point`], in a layout of one's own.
@@ -119,8 +123,8 @@ pub fn run_laid_out(
     point: &Point,
     layout: Layout,
     watch: &Watch<'_>,
-) -> Result<PointResult, Violation> {
-    run_into(scenario, point, layout, watch, None)
+) -> Result<PointResult, RunError> {
+    run_into(scenario, point, layout, watch, None, None)
 }
 
 /// As [`run_point`], and writes down `tracing` of its events. A traced run takes longer and gives the same result.
@@ -133,24 +137,27 @@ pub fn run_traced(
     threads: usize,
     watch: &Watch<'_>,
     tracing: Tracing,
-) -> Result<(PointResult, TraceLog), Violation> {
+) -> Result<(PointResult, TraceLog), RunError> {
     let sink = Sink { tracing, log: RefCell::default() };
-    let result = run_into(scenario, point, threads.into(), watch, Some(&sink))?;
+    let result = run_into(scenario, point, threads.into(), watch, Some(&sink), None)?;
     Ok((result, sink.log.into_inner()))
 }
 
-fn run_into(
-    scenario: &Scenario,
-    point: &Point,
+fn run_into<'a>(
+    scenario: &'a Scenario,
+    point: &'a Point,
     layout: Layout,
-    watch: &Watch<'_>,
-    sink: Option<&Sink>,
-) -> Result<PointResult, Violation> {
+    watch: &'a Watch<'a>,
+    sink: Option<&'a Sink>,
+    keeping: Option<Keeping<'a>>,
+) -> Result<PointResult, RunError> {
     reset_peak_memory();
     let (population, seed) = (point.population, scenario.seed);
     let end = SimTime::ZERO + point.warmup + point.measure;
     let mut settings = Settings::new(population, seed, end);
-    (settings.threads, settings.partitions_log2) = (layout.threads, layout.partitions_log2);
+    // What goes on from a checkpoint has its partitions.
+    let partitions_log2 = keeping.as_ref().and_then(Keeping::partitions_log2).or(layout.partitions_log2);
+    (settings.threads, settings.partitions_log2) = (layout.threads, partitions_log2);
     settings.boundaries = boundaries(point, scenario.timeline);
     settings.measured = SimTime::ZERO + point.warmup..end;
     settings.meters = true;
@@ -165,7 +172,7 @@ fn run_into(
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
     let layout = settings.partitions_log2();
-    let job = Job { scenario, point, settings, watch, began: (watch.clock)(), sink };
+    let job = Job { scenario, point, settings, watch, began: (watch.clock)(), sink, keeping: RefCell::new(keeping) };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
     let adaptive = AdaptiveHeartbeat { base_interval: interval };
     let clustering = clustering(&scenario.network.latency, seed, point.nearby);
@@ -361,7 +368,7 @@ impl Job<'_> {
         }
     }
 
-    fn run_flat(&self, graph: Graph) -> Result<PointResult, Violation> {
+    fn run_flat(&self, graph: Graph) -> Result<PointResult, RunError> {
         let heartbeat = &self.scenario.heartbeat;
         let protocol = Heartbeat::new(graph, heartbeat.interval, heartbeat.size);
         let protocol = self.judged(protocol, Heartbeat::with_leaves, Heartbeat::with_detector);
@@ -369,7 +376,7 @@ impl Job<'_> {
     }
 
     /// Rumours, if there are any, are tracked of the share `track` of the nodes.
-    fn run_tiers(&self, name: &'static str, hierarchy: Hierarchy, track: f64) -> Result<PointResult, Violation> {
+    fn run_tiers(&self, name: &'static str, hierarchy: Hierarchy, track: f64) -> Result<PointResult, RunError> {
         let track = NodeSampler::new(track);
         let with_detector = |hierarchy: Hierarchy, detector| hierarchy.with_detector(detector, &track);
         let hierarchy = self.judged(hierarchy, Hierarchy::with_leaves, with_detector);
@@ -377,12 +384,7 @@ impl Job<'_> {
     }
 
     /// `shared_bytes` is the memory of what all nodes share, such as the graph.
-    fn run<P: Protocol>(
-        &self,
-        name: &'static str,
-        protocol: &P,
-        shared_bytes: usize,
-    ) -> Result<PointResult, Violation> {
+    fn run<P: Protocol>(&self, name: &'static str, protocol: &P, shared_bytes: usize) -> Result<PointResult, RunError> {
         self.run_with(name, protocol, shared_bytes, |_| Found::default())
     }
 
@@ -390,14 +392,15 @@ impl Job<'_> {
     /// `shared_bytes` is the memory of what all nodes share, such as a graph.
     ///
     /// # Errors
-    /// When the engine finds that it lost messages or made some up.
+    /// When the engine finds that it lost messages or made some up, when the run cannot go on from its checkpoint, and when
+    /// it is broken off before anything was measured.
     pub fn run_with<P: Protocol>(
         &self,
         name: &'static str,
         protocol: &P,
         shared_bytes: usize,
         find: impl Fn(&Ran<P>) -> Found,
-    ) -> Result<PointResult, Violation> {
+    ) -> Result<PointResult, RunError> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),
             self.settings.population,
@@ -416,18 +419,32 @@ impl Job<'_> {
             threads,
             partitions: outcome.partitions,
         };
-        let found = find(&outcome);
+        let found = match outcome.stopped {
+            // Figures of mechanisms tell of whole runs.
+            Some(at) if at <= self.settings.measured.start => return Err(RunError::Unmeasured(at)),
+            Some(_) => Found::default(),
+            None => find(&outcome),
+        };
         #[cfg(test)]
-        referee::check(self, protocol, &network, &outcome, (&found, &find));
+        if outcome.stopped.is_none() {
+            referee::check(self, protocol, &network, &outcome, (&found, &find));
+        }
         Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 
     /// The outcome of `protocol` on `network`, and when all was built.
-    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Ran<P>), Violation> {
+    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Ran<P>), RunError> {
         let probe = || self.sink.map(|sink| Trace::new(sink.tracing));
-        let simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
+        let mut simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
+        let mut keeping = self.keeping.take();
+        if let Some(checkpoint) = keeping.as_mut().and_then(|keeping| keeping.from.take()) {
+            simulation = simulation.restore(checkpoint)?;
+        }
         let built = (self.watch.clock)();
-        let mut outcome = simulation.run_watched(self.watch.progress)?;
+        let mut outcome = match keeping {
+            Some(Keeping { keeper, .. }) => simulation.run_kept(self.watch.progress, Some(keeper))?,
+            None => simulation.run_watched(self.watch.progress)?,
+        };
         if let Some(sink) = self.sink {
             let (records, cut) = Trace::gather(outcome.probes.drain(..).flatten().collect());
             *sink.log.borrow_mut() = TraceLog { records, cut };
@@ -445,8 +462,11 @@ impl Job<'_> {
         engine: EngineFigures,
     ) -> PointResult {
         let kinds = protocol.kinds();
-        let starts: Vec<SimTime> = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied()).collect();
-        let detection = self.detection(&outcome.lives, std::mem::take(&mut outcome.judgements));
+        let starts = std::iter::once(SimTime::ZERO).chain(boundaries.iter().copied());
+        // Of a run that was broken off, those that began.
+        let starts: Vec<SimTime> = starts.take(outcome.slices.len()).collect();
+        let measured_span = self.settings.measured.start..outcome.stopped.unwrap_or(self.settings.end);
+        let detection = self.detection(measured_span.clone(), &outcome.lives, std::mem::take(&mut outcome.judgements));
         let population_over_time = self.population_over_time(&starts, &outcome.lives, &found.samples);
         let state_bytes = outcome.states.iter().map(|(_, state)| protocol.state_bytes(state) as u64).sum();
         let timeline: Vec<TimelineBucket> =
@@ -462,7 +482,7 @@ impl Job<'_> {
             method: method(self.point),
             seed: self.scenario.seed,
             warmup: self.point.warmup,
-            measure: self.point.measure,
+            measure: measured_span.end.since(measured_span.start),
             interval: self.scenario.heartbeat.interval,
             header: self.scenario.network.header,
             kinds,
@@ -482,16 +502,14 @@ impl Job<'_> {
     }
 
     /// How well the verdicts of the run fit those who came and went; `None` if verdicts were not recorded.
-    fn detection(&self, lives: &[LifeEvent], judgements: Vec<Judgement>) -> Option<Detection> {
-        let settings = &self.settings;
+    fn detection(
+        &self,
+        measured: std::ops::Range<SimTime>,
+        lives: &[LifeEvent],
+        judgements: Vec<Judgement>,
+    ) -> Option<Detection> {
         let Judging { detector, patience } = judging(self.scenario, self.point)?;
-        let truth = Truth {
-            population: settings.population,
-            measured: settings.measured.clone(),
-            end: settings.end,
-            patience,
-            lives,
-        };
+        let truth = Truth { population: self.settings.population, end: measured.end, measured, patience, lives };
         Some(Detection::of(detector, &truth, judgements))
     }
 

@@ -53,7 +53,7 @@ pub use capacity::DOCUMENTED_CAPACITY;
 pub use detection::{DetectionSpec, SampleRates};
 pub use faults::FaultsSpec;
 pub use problem::{Problem, Problems, ScenarioError};
-pub use quantity::{count, size};
+pub use quantity::{count, size, span};
 pub use sweep::{Axis, COMBINATIONS_MAX, Combination, RUNS_MAX, Sweep};
 pub use thresholds::share;
 

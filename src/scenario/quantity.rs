@@ -94,6 +94,14 @@ pub fn count(text: &str) -> Result<u64, String> {
     COUNT.parse(text).map_err(|fault| fault.to_string())
 }
 
+/// A span of time as people write it, such as `60s` or `1.5h`.
+///
+/// # Errors
+/// What is wrong with `text`, and what to write.
+pub fn span(text: &str) -> Result<SimSpan, String> {
+    DURATION.parse(text).map(SimSpan::from_nanos).map_err(|fault| fault.to_string())
+}
+
 /// A size as people write it, such as `64 KiB` or `1GB`, in bytes.
 ///
 /// # Errors

@@ -6,6 +6,7 @@ pub mod faulty;
 
 use qnetsim::contract::{Effects, Here, NodeId, Nodes, Protocol, SimSpan, SimTime, Stream};
 use qnetsim::engine::{Cause, Probe};
+use serde::{Deserialize, Serialize};
 
 /// Longest payload that is sent, in bytes.
 const PAYLOAD_MAX: u64 = 300;
@@ -32,7 +33,7 @@ pub struct Chatter {
 const KINDS: &[&str] = &["word", "letter", "shout"];
 
 /// What nodes send, with or without a payload.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Word {
     kind: usize,
     energy: u32,
@@ -41,14 +42,14 @@ pub struct Word {
 }
 
 /// A timer that passes energy on to the node's own future.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub struct Echo {
     energy: u32,
     salt: u64,
 }
 
 /// A message as it was sent; whether it arrived is another matter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Departure {
     pub time: u64,
     pub from: NodeId,
@@ -60,7 +61,7 @@ pub struct Departure {
 }
 
 /// What the nodes of one partition remember.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Minds {
     nodes: Nodes,
     /// By node, a hash of all that it saw, which any change of order changes.

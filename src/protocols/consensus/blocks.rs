@@ -1,5 +1,7 @@
 //! Blocks as consensus sees them: who proposed them and when, and a body that only the layer above understands.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{NodeId, SimTime};
 
 /// Bytes of a block before its body: the proposer's number (2 bytes), the time of the proposal (8 bytes, in nanoseconds),
@@ -10,7 +12,7 @@ pub const BLOCK_HEAD_LEN: usize = 14;
 pub const BODY_LEN_MAX: usize = 65_000;
 
 /// A block: its bytes, at least [`BLOCK_HEAD_LEN`] and at most [`BODY_LEN_MAX`] more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Block {
     bytes: Box<[u8]>,
 }

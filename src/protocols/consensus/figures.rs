@@ -1,9 +1,11 @@
 //! What became of blocks: counters and histograms of fixed size, and records of single commits.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{NodeId, SimSpan, SimTime, Spans};
 
 /// One replica committed one block.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRecord {
     /// The height of the block.
     pub height: u32,
@@ -58,7 +60,7 @@ pub fn by_height(records: &mut [CommitRecord], quorum: u32) -> Result<Vec<Height
 }
 
 /// What became of blocks, of all replicas of a partition, or of several partitions together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConsensusFigures {
     /// Blocks that were proposed for the first time.
     pub proposed: u64,

@@ -1,5 +1,9 @@
 //! Sets of replicas and tallies of votes: a bit for each replica, so that nobody is counted twice.
 
+use serde::{Deserialize, Serialize};
+
+use crate::contract::exact;
+
 /// Most replicas.
 pub const REPLICAS_MAX: u32 = 1_024;
 
@@ -17,7 +21,7 @@ pub const fn quorum(replicas: u32) -> u32 {
 }
 
 /// A set of replicas: 128 bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReplicaSet {
     words: [u64; WORDS],
 }
@@ -86,13 +90,14 @@ pub(super) enum Vote {
 
 /// The votes of one phase of one view, by digest. The first vote of a replica counts, and no other; so there are no more
 /// digests than replicas, and nobody takes the place of another's vote.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Tally {
     voted: ReplicaSet,
+    #[serde(with = "exact")]
     votes: Vec<Votes>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Votes {
     digest: u64,
     count: u32,

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::blocks::Block;
 use super::figures::{CommitRecord, ConsensusFigures};
 use super::quorum::{ReplicaSet, Tally};
 use super::{ConsensusMessage, Output};
-use crate::contract::{NodeId, SimTime};
+use crate::contract::{NodeId, SimTime, exact};
 
 /// Heights that a replica takes messages for: the one that it decides, and those above it that faster replicas are at.
 pub const HEIGHTS_AHEAD: u32 = 4;
@@ -18,7 +20,7 @@ pub const HISTORY_MAX: usize = 16;
 pub(super) const BLOCKS_MAX: usize = 4;
 
 /// That a quorum voted for a block in a view. In the linear pattern also: that this replica did, with no voters.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Certificate {
     pub(super) view: u16,
     pub(super) digest: u64,
@@ -26,7 +28,7 @@ pub(super) struct Certificate {
 }
 
 /// What the leader of a view may propose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Mandate {
     /// Not known yet: no new-view has come.
     Unknown,
@@ -37,7 +39,7 @@ pub(super) enum Mandate {
 }
 
 /// One view of one height.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Round {
     pub(super) view: u16,
     pub(super) mandate: Mandate,
@@ -46,6 +48,7 @@ pub(super) struct Round {
     /// Whether this replica, as the leader, has asked for a block to propose or has proposed one.
     pub(super) has_proposed: bool,
     /// Who proposed what, the first of each sender.
+    #[serde(with = "exact")]
     pub(super) proposals: Vec<(NodeId, u64)>,
     /// What this replica voted for.
     pub(super) voted: Option<u64>,
@@ -83,7 +86,7 @@ impl Round {
 }
 
 /// The last view change of a replica.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Change {
     /// To which view; 0 if there was none.
     pub(super) view: u16,
@@ -94,13 +97,15 @@ pub(super) struct Change {
 }
 
 /// View changes of one height.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Changes {
     /// By replica.
     pub(super) last: Box<[Change]>,
     /// How many replicas changed last to each view, ascending by view.
+    #[serde(with = "exact")]
     views: Vec<(u16, u32)>,
     /// What is known to have been prepared, by the views that are highest.
+    #[serde(with = "exact")]
     pub(super) certificates: Vec<Certificate>,
 }
 
@@ -177,7 +182,7 @@ impl Changes {
 }
 
 /// One height that is not committed.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Instance {
     /// The view that this replica is in, or changes to.
     pub(super) view: u16,
@@ -188,7 +193,9 @@ pub(super) struct Instance {
     /// Whether that timer was set anew because a quorum changes to the view.
     pub(super) is_awaited: bool,
     /// Ascending by view.
+    #[serde(with = "exact")]
     pub(super) rounds: Vec<Round>,
+    #[serde(with = "exact")]
     pub(super) blocks: Vec<(u64, Block)>,
     /// What this replica prepared last.
     pub(super) prepared: Option<Certificate>,
@@ -262,7 +269,7 @@ impl Instance {
 }
 
 /// A block that is committed.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Committed {
     pub(super) height: u32,
     pub(super) certificate: Certificate,
@@ -270,7 +277,7 @@ pub(super) struct Committed {
 }
 
 /// A message that waits until the replica has handled those before it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Waiting {
     pub(super) from: NodeId,
     pub(super) message: ConsensusMessage,
@@ -278,15 +285,18 @@ pub(super) struct Waiting {
 }
 
 /// What one replica remembers. All but what waits is durable: a replica that forgot its votes could vote twice.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Replica {
     /// The height that it decides; all below are committed.
     pub(super) height: u32,
     /// Who proposed the block below.
     pub(super) last_proposer: NodeId,
     /// The height that it decides, and those above that it has heard of.
+    #[serde(with = "exact")]
     pub(super) instances: VecDeque<Instance>,
+    #[serde(with = "exact")]
     pub(super) history: VecDeque<Committed>,
+    #[serde(with = "exact")]
     pub(super) queue: VecDeque<Waiting>,
     /// Bytes of the payloads in the queue.
     pub(super) queued: usize,
@@ -353,7 +363,7 @@ impl Replica {
 }
 
 /// What the replicas of a partition remember, and what became of their blocks.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ConsensusState {
     /// The super nodes of the partition, which come first in it.
     pub(super) replicas: Vec<Replica>,

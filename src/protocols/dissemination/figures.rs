@@ -1,6 +1,8 @@
 //! How far and how fast messages came: counters and histograms of fixed size.
 
-use crate::contract::{Counts, NodeType, SimSpan};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{Counts, NodeType, SimSpan, exact};
 
 /// Kinds of message: see [`Protocol::kinds`](crate::contract::Protocol::kinds) of [`Dissemination`](super::Dissemination).
 pub const KINDS: usize = 7;
@@ -25,8 +27,9 @@ const STEP_LOG2: u32 = 15;
 
 /// How long deliveries took since the publication, to within 1/32, or 33 us where that is more. Longer than 37 minutes
 /// counts as that. Finer than [`Spans`](crate::contract::Spans), because the whole curve of coverage is read from it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Delays {
+    #[serde(with = "exact::array")]
     cells: Box<[u64; CELLS]>,
     count: u64,
     sum: u128,
@@ -121,7 +124,7 @@ fn rank(count: u64, per_mille: u64) -> u64 {
 }
 
 /// Where one message came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageFigures {
     /// When nodes first got it, the publisher included, who had it at once. Of nodes that have been there since its
     /// publication.
@@ -175,7 +178,7 @@ impl Coverage {
 ///
 /// A delivery is the first receipt of a message by a node that has been there since its publication; the publisher's own
 /// is the first. Traffic counts from the moment of the first publication on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DisseminationFigures {
     /// Nodes that take part, by type.
     nodes: [u64; 4],

@@ -1,10 +1,12 @@
 //! Sets of message numbers that are near each other: twelve bytes, whatever they hold.
 
+use serde::{Deserialize, Serialize};
+
 /// Numbers from `base` on, fewer than [`Ids::SPAN`] apart.
 ///
 /// On the wire this is a list of ids; see [`wire`](super::wire). As numbers are handed out in the order of publication,
 /// recent ones are near each other.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ids {
     base: u32,
     /// Bit `i` is number `base + i`; the lower half first. Two halves, so that four bytes align a set.

@@ -26,6 +26,8 @@
 //! - No scores, no peer exchange in prunes, no flooding by the publisher, no fanout for topics that a node does not take
 //!   part in, one topic.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Dissemination, DisseminationMessage, DisseminationState, DisseminationTimer, Ids};
 use crate::contract::{CoarseTime, Column, Domain, Effects, Here, NodeId, NodeType, Nodes, RandomKey, SimSpan, Stream};
 use crate::topologies::Tier;
@@ -126,7 +128,7 @@ const NOBODY: NodeId = NodeId::MAX;
 const LINKED: u8 = 128;
 
 /// Whom some nodes know, and with whom they have links: five bytes a contact.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Contacts {
     /// `[node][place]`, flattened.
     peers: Column<NodeId>,

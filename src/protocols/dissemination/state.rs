@@ -1,5 +1,7 @@
 //! What the nodes of a partition remember, and what was delivered to them.
 
+use serde::{Deserialize, Serialize};
+
 use super::Dissemination;
 use super::figures::DisseminationFigures;
 use super::mesh::Contacts;
@@ -9,7 +11,7 @@ use crate::contract::{CoarseTime, Column, NodeId, NodeType, Nodes};
 use crate::protocols::gossip::SeenMessages;
 
 /// What the nodes of a partition remember that take part; others take no memory.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct DisseminationState {
     /// Where the first node stands that takes part. Columns begin with it.
     pub(super) first: usize,

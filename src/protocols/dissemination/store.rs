@@ -1,10 +1,12 @@
 //! The messages that a node can still pass on: so many and no more, those that came last.
 
+use serde::{Deserialize, Serialize};
+
 use super::ids::Ids;
 use crate::contract::{CoarseTime, Column};
 
 /// A message that a node has: eight bytes.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// The number plus one, which has 24 bits, and the hops it took, eight. Zero where there is none.
     packed: u32,
@@ -36,7 +38,7 @@ impl Kept {
 }
 
 /// The last messages of some nodes.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Store {
     /// `[node][place]`, flattened; the last one first.
     kept: Column<Kept>,

@@ -1,5 +1,7 @@
 //! What a node has asked another for, and whom it could ask instead: so many messages and no more.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Column, NodeId};
 
 /// Nodes that one message can be asked of, the one that is asked included.
@@ -12,7 +14,7 @@ pub(super) const REQUESTS_MAX: u32 = 6;
 const NOBODY: NodeId = NodeId::MAX;
 
 /// A message that was asked for: 16 bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Wanted {
     /// The number plus one, which has 24 bits, and the requests so far, eight. Zero where there is none.
     packed: u32,
@@ -34,7 +36,7 @@ pub(super) enum Announced {
 }
 
 /// What some nodes have asked for.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct WantedMessages {
     /// `[node][place]`, flattened, in no order.
     wanted: Column<Wanted>,

@@ -1,12 +1,14 @@
 //! What the nodes of the hierarchy remember.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{CoarseTime, Column, NodeId, Nodes};
 use crate::protocols::detector::Watch;
 use crate::protocols::gossip::SeenMessages;
 use crate::protocols::wire::WireMessage;
 
 /// What became of the rumours of a tier.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RumourCounts {
     /// Started by nodes of the tier.
     pub started: u64,
@@ -17,7 +19,7 @@ pub struct RumourCounts {
 }
 
 /// What the nodes of a partition remember. Light and mobile nodes remember nothing.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct HierarchyState {
     pub(super) nodes: Nodes,
     /// First index of a full node.
@@ -38,7 +40,7 @@ pub struct HierarchyState {
 }
 
 /// Reused between digests.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Scratch {
     pub(super) lives: Vec<bool>,
     pub(super) bitmap: Vec<u8>,

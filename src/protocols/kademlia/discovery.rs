@@ -11,6 +11,8 @@
 //!
 //! On the wire, an attach and its confirmation are 38 bytes: the head of [`wire`] with the kinds 9 and 10.
 
+use serde::{Deserialize, Serialize};
+
 use super::keys::id_of;
 use super::lookup::{Late, Lookup, Purpose};
 use super::steps::random_key;
@@ -66,7 +68,7 @@ impl Discovery {
 }
 
 /// A message under way.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiscoveryMessage {
     /// A message of Kademlia.
     Kademlia(KademliaMessage),
@@ -83,7 +85,7 @@ pub enum DiscoveryMessage {
 }
 
 /// What a timer of a node says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DiscoveryTimer {
     /// A timer of Kademlia.
     Kademlia(KademliaTimer),
@@ -114,7 +116,7 @@ impl Contains<Kademlia> for Discovery {
 }
 
 /// What a light or mobile node remembers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Client {
     lookup: Option<Box<Lookup>>,
     began: SimTime,
@@ -129,7 +131,7 @@ struct Client {
 }
 
 /// What became of those who looked for parents.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DiscoveryFigures {
     /// Lookups and requests together, from the first to the last confirmation.
     pub delay: Spans,
@@ -155,7 +157,7 @@ impl DiscoveryFigures {
 }
 
 /// What the nodes of a partition remember.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct DiscoveryState {
     kademlia: KademliaState,
     /// The children of each super and full node, in ascending order.

@@ -1,10 +1,12 @@
 //! What became of lookups and contacts: counters, histograms of fixed size, and records of single lookups.
 
+use serde::{Deserialize, Serialize};
+
 use super::lookup::Purpose;
 use crate::contract::{Counts, Key256, NodeId, SimSpan, SimTime, Spans};
 
 /// What became of the lookups with one purpose.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupFigures {
     /// Lookups that ended.
     pub finished: u64,
@@ -44,7 +46,7 @@ impl LookupFigures {
 }
 
 /// One lookup that ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LookupRecord {
     /// When it ended.
     pub ended: SimTime,
@@ -69,7 +71,7 @@ pub struct LookupRecord {
 }
 
 /// What became of lookups and contacts, of all nodes of a partition, or of several partitions together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KademliaFigures {
     lookups: [LookupFigures; Purpose::COUNT],
     /// Messages that could not be understood; they were ignored as a whole.

@@ -4,14 +4,16 @@
 //! known and have not failed. When alpha answers in a row told of no closer node, up to k may be under way: the paper's
 //! last round, in which all that are left of the k closest are asked. The lookup ends when these k have answered.
 
+use serde::{Deserialize, Serialize};
+
 use super::keys::{Keys, head_of};
-use crate::contract::{Key256, NodeId, SimTime};
+use crate::contract::{Key256, NodeId, SimTime, exact};
 
 /// A lookup keeps up to this many times k nodes, the closest.
 pub const KEPT_PER_K: usize = 3;
 
 /// What a lookup is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Purpose {
     /// Somebody wants to know the nodes closest to a random key.
     Node,
@@ -47,7 +49,7 @@ impl Purpose {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 enum Stage {
     /// Heard of.
     New,
@@ -78,7 +80,7 @@ pub(super) enum Late {
     GivenUp,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Candidate {
     /// The first 64 bits of its distance.
     distance: u64,
@@ -89,7 +91,7 @@ struct Candidate {
 }
 
 /// A lookup under way. Bounded: it keeps [`KEPT_PER_K`] times k nodes, 16 bytes each.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Lookup {
     pub(super) number: u32,
     pub(super) purpose: Purpose,
@@ -105,6 +107,7 @@ pub(super) struct Lookup {
     /// Answers in a row that told of no closer node.
     idle: u8,
     /// The closest first.
+    #[serde(with = "exact")]
     candidates: Vec<Candidate>,
 }
 

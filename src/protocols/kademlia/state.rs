@@ -1,14 +1,16 @@
 //! What the nodes of a partition remember: two cache lines a node, its contacts, and what it is busy with.
 
+use serde::{Deserialize, Serialize};
+
 use super::figures::{KademliaFigures, LookupRecord};
 use super::lookup::Lookup;
 use super::table::Table;
 use super::values::Values;
 use super::{LOOKUPS_MAX, SPARES_MAX};
-use crate::contract::NodeId;
+use crate::contract::{NodeId, exact};
 
 /// Whether a node takes part.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Presence {
     /// Its turn to join has not come: it hears nothing.
     #[default]
@@ -20,7 +22,7 @@ pub(super) enum Presence {
 }
 
 /// A ping that decides whether a contact stays one.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Check {
     /// Of the ping.
     pub(super) number: u32,
@@ -29,7 +31,7 @@ pub(super) struct Check {
 }
 
 /// What a node keeps besides its contacts.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
     /// Values for others.
     pub(super) values: Values,
@@ -38,7 +40,7 @@ pub(super) struct Kept {
 }
 
 /// What one node remembers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 #[repr(align(64))]
 pub(super) struct Node {
     pub(super) table: Table,
@@ -50,7 +52,9 @@ pub(super) struct Node {
     pub(super) due: u32,
     pub(super) records: u16,
     pub(super) presence: Presence,
+    #[serde(with = "exact")]
     pub(super) lookups: Vec<Lookup>,
+    #[serde(with = "exact")]
     pub(super) checks: Vec<Check>,
     /// In a box, because most messages do not concern it.
     pub(super) kept: Option<Box<Kept>>,
@@ -127,7 +131,7 @@ impl Node {
 }
 
 /// What the nodes of a partition remember, and what became of their lookups.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct KademliaState {
     pub(super) nodes: Vec<Node>,
     pub(super) figures: KademliaFigures,

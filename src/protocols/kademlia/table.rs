@@ -2,8 +2,10 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::keys::{Keys, head_of};
-use crate::contract::{Key256, NodeId, Stream};
+use crate::contract::{Key256, NodeId, Stream, exact};
 
 /// Buckets of a table. A contact stands in the bucket whose number is how many bits its id and the node's own have in
 /// common from the first on; those with more bits in common stand in the last, which a few nodes of 2^32 need.
@@ -12,8 +14,9 @@ pub const BUCKETS: usize = 32;
 /// The contacts of a node: bucket after bucket, and within one the least recently seen first.
 ///
 /// Four bytes a contact, without gaps, and a byte a bucket: a list for each bucket would take as much for its pointers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Table {
+    #[serde(with = "exact")]
     contacts: Vec<NodeId>,
     counts: [u8; BUCKETS],
 }

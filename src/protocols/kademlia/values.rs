@@ -1,11 +1,14 @@
 //! Values that a node keeps for others: so many and no more.
 
-use crate::contract::Key256;
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{Key256, exact};
 
 /// Values by key; a node without any takes no more than their place.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Values {
     /// In the order of the keys.
+    #[serde(with = "exact")]
     entries: Vec<(Key256, Box<[u8]>)>,
 }
 

@@ -1,9 +1,11 @@
 //! What became of transactions and blocks: counters and histograms of fixed size.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Counts, NodeType, SimSpan, Spans};
 
 /// When the nodes of one type held blocks, or of light and mobile nodes their headers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HoldFigures {
     /// From the first proposal of a block until a node held it.
     pub since_proposal: Spans,
@@ -28,7 +30,7 @@ impl HoldFigures {
 }
 
 /// What became of transactions and blocks, of all nodes of a partition, or of several partitions together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerFigures {
     /// Transactions that light and mobile nodes submitted.
     pub submitted: u64,

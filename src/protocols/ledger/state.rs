@@ -2,14 +2,16 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::figures::LedgerFigures;
 use super::transactions::Transaction;
 use super::{Ledger, Times};
-use crate::contract::{Column, Here, NodeId, NodeType, Nodes, Protocol, SimTime, prefetch};
+use crate::contract::{Column, Here, NodeId, NodeType, Nodes, Protocol, SimTime, exact, prefetch};
 use crate::protocols::consensus::ConsensusState;
 
 /// What a light or mobile node remembers beside the height of its last header.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Client {
     /// When its last transaction was submitted first.
     pub(super) submitted: SimTime,
@@ -24,7 +26,7 @@ pub(super) struct Client {
 }
 
 /// What a full node remembers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Full {
     /// The height of the last block that it holds; 0 if none.
     pub(super) height: u32,
@@ -43,12 +45,16 @@ pub(super) struct Full {
     /// Of the last block that it holds.
     pub(super) times: Times,
     /// Submissions that are not validated yet.
+    #[serde(with = "exact")]
     pub(super) queue: VecDeque<Transaction>,
     /// What goes into the next batch.
+    #[serde(with = "exact")]
     pub(super) batch: Vec<Transaction>,
     /// The batch under way.
+    #[serde(with = "exact")]
     pub(super) outgoing: Vec<Transaction>,
     /// What it forwarded and has seen in no block.
+    #[serde(with = "exact")]
     pub(super) forwarded: VecDeque<Transaction>,
 }
 
@@ -61,7 +67,7 @@ impl Full {
 }
 
 /// A transaction in a mempool.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Pooled {
     pub(super) transaction: Transaction,
     /// The height at which it was shared with the leader; 0 if it is to be.
@@ -69,17 +75,19 @@ pub(super) struct Pooled {
 }
 
 /// What a super node remembers beside its part in consensus.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Super {
     /// By [`Transaction::key`].
     pub(super) mempool: BTreeMap<u64, Pooled>,
     /// Their keys, the oldest first; among them some that are gone.
+    #[serde(with = "exact")]
     pub(super) order: VecDeque<u64>,
     /// Whether a timer runs after which transactions are shared.
     pub(super) is_timed: bool,
     /// With whom they were shared last.
     pub(super) leader: NodeId,
     /// When it committed the last blocks, by height.
+    #[serde(with = "exact")]
     pub(super) commits: VecDeque<(u32, SimTime)>,
 }
 
@@ -95,7 +103,7 @@ impl Super {
 }
 
 /// What the nodes of a partition remember, and what became of transactions and blocks.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct LedgerState {
     /// Where the full nodes begin, and the light ones.
     pub(super) starts: [usize; 2],
@@ -117,7 +125,7 @@ pub struct LedgerState {
 }
 
 /// The payload of the block that was sent last, kept because it will be sent again.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct SentKeys {
     /// Its height, who proposed it, and when.
     pub(super) of: Option<(u32, NodeId, SimTime)>,

@@ -1,5 +1,7 @@
 //! Transactions as they are carried: who submitted which and when, or in blocks on their way down who and which alone.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{NodeId, SimTime};
 
 /// Length of the record of a transaction, in bytes: the submitter (4), its number (2), the time of submission (8,
@@ -10,7 +12,7 @@ pub const RECORD_LEN: usize = 14;
 pub const KEY_LEN: usize = 6;
 
 /// A transaction.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Transaction {
     /// Who submitted it.
     pub submitter: NodeId,

@@ -1,5 +1,7 @@
 //! What mobile nodes spent and what travelled: counters and histograms of fixed size.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{SimSpan, Spans};
 
 /// Steps of [`Powers`], in tenths of a milliwatt: up to 2 W, above what any state of the radio takes without bytes.
@@ -43,7 +45,7 @@ impl Powers {
 }
 
 /// What travelled between mobile nodes and their parents.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MobileCounts {
     /// Heartbeats that mobile nodes sent, those in answer to a check included.
     pub heartbeats: u64,

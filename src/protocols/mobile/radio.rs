@@ -29,6 +29,8 @@
 //! Application Resource Optimizer, which rounds those of that paper and has a tail of 10 s where the paper measured
 //! 11.6 s; the rates, which the profile does not fix, are the median throughputs of the paper.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{NodeId, SimSpan, SimTime, scale_word};
 
 /// A stretch of time in which the radio takes constant power.
@@ -130,7 +132,7 @@ pub enum RadioState {
 }
 
 /// What the radio of one node has taken, and what it does. A new ledger is idle from the start of the run.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RadioLedger {
     /// When the last tail ends; until `activity_end` plus the tail the radio is connected. The stretch up to there is
     /// not in `energy` yet.

@@ -1,12 +1,14 @@
 //! What mobile nodes and their parents remember.
 
+use serde::{Deserialize, Serialize};
+
 use super::figures::MobileCounts;
 use super::radio::RadioLedger;
 use crate::contract::{CoarseTime, Column, NodeId, Nodes};
 use crate::protocols::detector::Watch;
 
 /// What a mobile node remembers: half a cache line.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Phone {
     pub(super) radio: RadioLedger,
     /// When its parents last heard of it, as far as it knows.
@@ -20,7 +22,7 @@ pub(super) struct Phone {
 const _: () = assert!(size_of::<Phone>() == 32, "two phones are a cache line");
 
 /// What there is for a child.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Waiting {
     /// Since when; [`CoarseTime::NEVER`] if there is nothing.
     pub(super) since: CoarseTime,
@@ -40,7 +42,7 @@ impl Waiting {
 
 /// What the nodes of a partition remember. Super and light nodes remember nothing, full nodes what stands in the slots of
 /// their children.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct MobileState {
     pub(super) nodes: Nodes,
     /// First index of a mobile node.

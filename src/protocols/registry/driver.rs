@@ -4,29 +4,33 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::members::Replacing;
 use super::shards::Members;
 use super::{RegistryMessage, RegistryService, RegistryState, RegistryTimer};
-use crate::contract::{Effects, NodeId, SimTime, Verdict};
+use crate::contract::{Effects, NodeId, SimTime, Verdict, exact};
 
 /// What the driver knows of a full node.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 struct Keeper {
     heard: SimTime,
     is_down: bool,
     leaves: bool,
     /// The shards that it keeps.
+    #[serde(with = "exact")]
     shards: Vec<u32>,
 }
 
 /// What the driver remembers.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Driver {
     first: NodeId,
     keepers: Vec<Keeper>,
     /// Members of shards that changed.
     changed: BTreeMap<u32, Members>,
     /// Of these shards, who was a member before; nobody becomes one twice.
+    #[serde(with = "exact::values")]
     past: BTreeMap<u32, Vec<NodeId>>,
     /// Under way, by shard.
     jobs: BTreeMap<u32, Replacing>,

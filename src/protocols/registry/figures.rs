@@ -1,11 +1,13 @@
 //! What devices got, what it took, and how old reads were.
 
+use serde::{Deserialize, Serialize};
+
 use super::Operation;
 use super::store::Outcome;
 use crate::contract::Spans;
 
 /// What became of the operations of one kind.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperationFigures {
     /// Operations that were begun.
     pub asked: u64,
@@ -46,7 +48,7 @@ impl OperationFigures {
 pub type Slice = [[u64; 2]; 2];
 
 /// What the nodes of a partition found, or of several together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RegistryFigures {
     /// Of registrations, endorsements, lookups and queries.
     pub operations: [OperationFigures; 4],

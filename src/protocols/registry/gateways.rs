@@ -1,5 +1,7 @@
 //! Full nodes as gateways: they ask the shards that an operation takes, one after the other.
 
+use serde::{Deserialize, Serialize};
+
 use super::shards::Members;
 use super::store::{Command, CommandKind, Outcome};
 use super::users::COUNTRIES;
@@ -9,7 +11,7 @@ use super::{
 use crate::contract::{Effects, Here, NodeId, scale_word};
 
 /// What a gateway waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Step {
     /// A command that the leader of a shard takes.
     Command(CommandKind),
@@ -20,7 +22,7 @@ pub(super) enum Step {
 }
 
 /// An operation under way at a gateway.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Flow {
     pub(super) step: Step,
     /// Whose operation it is; nobody's if a claim is settled.
@@ -40,7 +42,7 @@ pub(super) struct Flow {
 }
 
 /// Who keeps a shard, as a gateway knows it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Route {
     pub(super) members: Members,
     pub(super) leader: NodeId,

@@ -1,6 +1,8 @@
 //! How a replica takes the place of another: it gets the records at the start and the log, is added, and then the other is
 //! removed.
 
+use serde::{Deserialize, Serialize};
+
 use super::replica::{Own, Peer, Replica, Role, Sendings};
 use super::shards::{MEMBERS_MAX, Members};
 use super::store::{Command, CommandKind, changes};
@@ -11,7 +13,7 @@ use crate::contract::{NodeId, SimTime};
 const LACKING_MAX: u32 = 16;
 
 /// A node that takes the place of another in a shard.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Replacing {
     pub(super) old: NodeId,
     pub(super) new: NodeId,

@@ -7,11 +7,13 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::members::Replacing;
 use super::shards::Members;
 use super::store::{Command, CommandKind, Decision, Directory, Entry, Outcome, Store, Tentative, changes};
 use super::{Acknowledge, NOBODY, RegistryMessage, RegistryOptions, ticks};
-use crate::contract::{NodeId, RandomKey, SimSpan, SimTime};
+use crate::contract::{NodeId, RandomKey, SimSpan, SimTime, exact};
 
 /// Most entries that are sent at a time to who lacks them.
 pub const ENTRIES_MAX: usize = 400;
@@ -33,7 +35,7 @@ pub(super) struct Own<'a> {
 pub(super) type Sendings = Vec<(NodeId, RegistryMessage)>;
 
 /// Which votes are asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Phase {
     /// Whether it would be voted for.
@@ -50,7 +52,7 @@ impl Phase {
 }
 
 /// What a replica is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Role {
     /// It keeps what the leader sends.
     Follower,
@@ -61,7 +63,7 @@ pub enum Role {
 }
 
 /// What a leader knows of another replica.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Peer {
     pub(super) node: NodeId,
     /// The next entry to send.
@@ -76,7 +78,7 @@ pub(super) struct Peer {
 }
 
 /// Who waits for an entry to be committed.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Waiting {
     index: u32,
     to: NodeId,
@@ -86,7 +88,7 @@ struct Waiting {
 }
 
 /// A replica of a shard.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct Replica {
     pub(super) shard: u32,
     pub(super) term: u32,
@@ -94,6 +96,7 @@ pub struct Replica {
     pub(super) role: Role,
     pub(super) leader: NodeId,
     pub(super) members: Members,
+    #[serde(with = "exact")]
     pub(super) log: Vec<Entry>,
     pub(super) commit: u32,
     pub(super) store: Store,
@@ -105,7 +108,9 @@ pub struct Replica {
     pub(super) as_of: u32,
     tries: u32,
     votes: Members,
+    #[serde(with = "exact")]
     pub(super) peers: Vec<Peer>,
+    #[serde(with = "exact")]
     waiting: VecDeque<Waiting>,
     pub(super) replacing: Option<Replacing>,
 }

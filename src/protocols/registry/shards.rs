@@ -1,5 +1,7 @@
 //! Which shard a user or a government id belongs to, and which full nodes keep a shard.
 
+use serde::{Deserialize, Serialize};
+
 use super::users::{COUNTRIES, Users};
 use crate::contract::{NodeId, scale_word};
 use crate::protocols::sharding::placement::{Placer, ShardPlacement};
@@ -53,7 +55,7 @@ impl Partitioning {
 }
 
 /// The members of a shard: its replicas, all different.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Members {
     nodes: [NodeId; MEMBERS_MAX],
     len: u8,

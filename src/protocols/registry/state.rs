@@ -2,15 +2,17 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use serde::{Deserialize, Serialize};
+
 use super::driver::Driver;
 use super::figures::RegistryFigures;
 use super::gateways::{Flow, Route};
 use super::replica::{Replica, Sendings};
 use super::{DRIVER, RegistryMessage, RegistryService};
-use crate::contract::{Column, Here, NodeId, NodeType, Nodes, SimTime};
+use crate::contract::{Column, Here, NodeId, NodeType, Nodes, SimTime, exact};
 
 /// What a device remembers.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Client {
     /// When its last operation was due.
     pub(super) started: SimTime,
@@ -37,7 +39,7 @@ impl Client {
 }
 
 /// A message that waits until the node has time to send it.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Item {
     pub(super) due: SimTime,
     pub(super) to: NodeId,
@@ -46,7 +48,7 @@ pub(super) struct Item {
 }
 
 /// What a full node remembers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Full {
     /// By shard.
     pub(super) replicas: Vec<Replica>,
@@ -58,6 +60,7 @@ pub(super) struct Full {
     pub(super) routes: BTreeMap<u32, Route>,
     /// Until when it is busy.
     pub(super) busy: SimTime,
+    #[serde(with = "exact")]
     pub(super) outbox: VecDeque<Item>,
     /// Whether a timer runs for it.
     pub(super) is_timed: bool,
@@ -90,7 +93,7 @@ impl Full {
 }
 
 /// What the nodes of a partition remember, and what they found.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RegistryState {
     /// Where the full nodes begin, and the devices.
     pub(super) starts: [usize; 2],

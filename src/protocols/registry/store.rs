@@ -3,13 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::convert::Infallible;
 
+use serde::{Deserialize, Serialize};
+
 use super::shards::Shards;
 use super::users::{Base, Users};
 use crate::contract::{NodeId, SimTime};
 use crate::registry::rules::{self, Records, Refusal, Standing};
 
 /// What is asked of a shard, and what its log holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum CommandKind {
     /// A leader begins.
@@ -64,7 +66,7 @@ impl CommandKind {
 }
 
 /// A command with its operands; those that it does not have are zero.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// What is to be done.
     pub kind: CommandKind,
@@ -84,7 +86,7 @@ impl Command {
 }
 
 /// A command in a log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// In which term it was appended.
     pub term: u32,
@@ -93,7 +95,7 @@ pub struct Entry {
 }
 
 /// What became of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[repr(u8)]
 pub enum Outcome {
     /// It is done; of a question, yes.
@@ -152,7 +154,7 @@ impl From<Refusal<u32>> for Outcome {
 }
 
 /// Who has a government id.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Claim {
     /// The user.
     pub key: u32,
@@ -165,7 +167,7 @@ pub struct Claim {
 }
 
 /// What a shard has beyond the users that exist at the start.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Store {
     /// New users and their government ids.
     users: BTreeMap<u32, u32>,

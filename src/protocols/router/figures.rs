@@ -1,9 +1,11 @@
 //! What became of attachments and of messages: counters and histograms of fixed size.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Counts, SimSpan, Spans};
 
 /// Why a message could not be delivered, as far as its sender can tell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Cause {
     /// The sender had no parent.
     Orphaned,
@@ -26,7 +28,7 @@ impl Cause {
 pub const LOAD_SLOTS_MAX: usize = 64;
 
 /// How many children full nodes had: how often each number came.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Loads {
     /// By number of children; as long as the largest that came, so bounded by the capacity of a full node.
     cells: Vec<u64>,
@@ -83,7 +85,7 @@ impl Loads {
 }
 
 /// How nodes of one type came by their parents, and were without.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AttachFigures {
     /// Times from a node's start, or its return, until it had its first parent.
     pub joined: Spans,
@@ -146,7 +148,7 @@ impl AttachFigures {
 }
 
 /// What became of attachments and of messages, of all nodes of a partition, or of several partitions together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouterFigures {
     /// By type of node; super nodes have no parents.
     pub attach: [AttachFigures; 4],

@@ -1,11 +1,13 @@
 //! Rows of cells, a row for each node, in which others are found by their number: hash tables of fixed size.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::{Column, NodeId, prefetch, scale_word};
 
 /// Marks a cell that is free; no node has this number.
 pub(super) const NOBODY: NodeId = NodeId::MAX;
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Cell<V> {
     key: NodeId,
     value: V,
@@ -13,7 +15,7 @@ struct Cell<V> {
 
 /// A hash table a node, each with room for as many keys: open addressing with linear probing (Knuth, "The Art of
 /// Computer Programming", vol. 3, section 6.4, algorithms L and R). Three of four cells are taken at most.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Rows<V: Copy> {
     cells: Column<Cell<V>>,
     lens: Column<u32>,

@@ -1,5 +1,7 @@
 //! What the nodes of the router remember: a cache line for each below the super nodes, and tables of children.
 
+use serde::{Deserialize, Serialize};
+
 use super::figures::{Cause, RouterFigures};
 use super::rows::{NOBODY, Rows};
 use super::{PARENTS_MAX, RouterOptions};
@@ -15,7 +17,7 @@ pub(super) const LOAD_UNKNOWN: u16 = u16::MAX;
 pub(super) const NO_PLACE: u8 = u8::MAX;
 
 /// What a node below the super nodes remembers.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[repr(C, align(64))]
 pub(super) struct Member {
     /// The first `count` are its parents, in the order in which it came by them.
@@ -146,7 +148,7 @@ impl Member {
 
 /// When a full node last heard a child, to within four milliseconds, and which of the child's parents it is: four bytes.
 /// Reaches 52 days; later moments are taken for that one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Child(u32);
 
 impl Child {
@@ -172,7 +174,7 @@ impl Child {
 }
 
 /// What a super node knows of a full node below it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Ward {
     pub(super) heard: CoarseTime,
     /// Children by its last digest, and those that others were told to send there since.
@@ -182,7 +184,7 @@ pub(super) struct Ward {
 }
 
 /// Where a child is, as its home knows it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Location {
     /// Its first and second parent, or [`NOBODY`].
     pub(super) fulls: [NodeId; 2],
@@ -196,7 +198,7 @@ impl Default for Location {
 }
 
 /// What a full node was last told of others.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Advice {
     /// A full node with few children, or [`NOBODY`].
     pub(super) lighter: NodeId,
@@ -207,7 +209,7 @@ pub(super) struct Advice {
 const NO_ADVICE: Advice = Advice { lighter: NOBODY, moved: 0 };
 
 /// What the nodes of a partition remember.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct RouterState {
     pub(super) nodes: Nodes,
     /// First index of a full node.
@@ -229,7 +231,7 @@ pub struct RouterState {
 }
 
 /// Reused from event to event.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Scratch {
     pub(super) nodes: Vec<NodeId>,
     pub(super) lives: Vec<(NodeId, bool)>,

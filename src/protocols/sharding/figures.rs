@@ -1,10 +1,12 @@
 //! How records are spread, what moving them took, and what was missing when.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Sharding, ShardingState};
 use crate::contract::{NodeId, Nodes, SimTime};
 
 /// What was sent and what became of it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardingCounts {
     /// Changes that the registrar announced: nodes that went down, that became members, and that leave.
     pub changes: [u64; 3],
@@ -151,7 +153,7 @@ impl ShardingFigures {
 }
 
 /// A replica that a node has stored or dropped.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TraceEntry {
     /// When.
     pub time: SimTime,

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::view::View;
 use super::{Sharding, ShardingMessage, ShardingState, ShardingTimer, wire};
 use crate::contract::{Effects, Here, NodeId, NodeType, SimTime, Verdict};
@@ -16,7 +18,7 @@ pub(super) const MEMBER: u32 = 1;
 pub(super) const LEAVING: u32 = 2;
 
 /// What the registrar remembers. It is not lost while the registrar is away.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Registrar {
     epoch: u32,
     view: View,

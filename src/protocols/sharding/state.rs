@@ -3,25 +3,30 @@
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use super::figures::{ShardingCounts, TraceEntry};
 use super::registrar::Registrar;
 use super::view::View;
-use crate::contract::{CoarseTime, NodeId};
+use crate::contract::{CoarseTime, NodeId, exact};
 
 /// What a full node remembers.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Keeper {
     /// The epoch of its view; 0 if it has none.
     pub(super) epoch: u32,
     /// Number of its last batch.
     pub(super) number: u32,
     /// The records that it keeps, ascending.
+    #[serde(with = "exact")]
     pub(super) held: Vec<u32>,
     /// Whom it has still to give which record. The first `sending` are under way.
+    #[serde(with = "exact")]
     pub(super) queue: VecDeque<(NodeId, u32)>,
     pub(super) sending: u16,
     /// Records that their owners may have missed, because changes followed closely on each other; at most
     /// about as many as it keeps.
+    #[serde(with = "exact")]
     pub(super) doubtful: Vec<u32>,
     /// How often the batch under way was sent.
     pub(super) attempts: u8,
@@ -39,7 +44,7 @@ pub(super) struct Keeper {
 }
 
 /// What the nodes of a partition remember: full nodes what they keep, the first super node who is a member.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct ShardingState {
     /// Index of the first full node.
     pub(super) first: usize,
@@ -81,7 +86,7 @@ impl ShardingState {
 
 /// The views of the nodes of a partition. A view follows from its epoch, so nodes of the same epoch share one here; a
 /// real node holds its own, an eighth of a byte for each full node.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Views {
     /// By epoch, with the number of nodes that have it.
     by_epoch: BTreeMap<u32, (View, u32)>,

@@ -1,9 +1,11 @@
 //! Who is a member, as a node sees it.
 
+use serde::{Deserialize, Serialize};
+
 use crate::contract::NodeId;
 
 /// The members among the full nodes `first..first + count`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct View {
     first: NodeId,
     count: u32,

@@ -1,6 +1,8 @@
 //! What a member knows of the others: incarnations, their precedence, and a view that holds only what is not usual.
 
-use crate::contract::{NodeId, Verdict};
+use serde::{Deserialize, Serialize};
+
+use crate::contract::{NodeId, Verdict, exact};
 
 /// What a member is taken for, in the order of precedence within an incarnation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -33,7 +35,7 @@ impl Status {
 /// The larger standing overrides the smaller. That is the precedence of the paper (alive overrides what is said of an
 /// earlier incarnation, suspected also alive of the same one, down both), except that down and left hold for their
 /// incarnation instead of for ever, so that a member can come back with a higher one.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Standing(u32);
 
 impl Standing {
@@ -79,7 +81,7 @@ impl Standing {
 }
 
 /// News of a member.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Update {
     /// Of whom.
     pub member: NodeId,
@@ -102,9 +104,10 @@ pub struct Learnt {
 /// or gone. It is bounded: when [`View::EXCEPTIONS_MAX`] are known and another comes, one is forgotten, rather one that
 /// is alive again than one that is down, and rather that than one that is suspected; of equals the next by number. A
 /// member that is forgotten while it is down is probed and found again.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct View {
     /// In the order of the members; no standing is usual.
+    #[serde(with = "exact")]
     exceptions: Vec<Update>,
 }
 
@@ -181,13 +184,14 @@ impl View {
 ///
 /// Those sent least come first, and of those never sent the newest. It is bounded: beyond [`Waiting::UPDATES_MAX`],
 /// what was sent most is not sent any more.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub struct Waiting {
     /// In the order in which they are sent.
+    #[serde(with = "exact")]
     updates: Vec<Sent>,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 struct Sent {
     update: Update,
     times: u8,

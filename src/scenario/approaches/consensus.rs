@@ -1,6 +1,6 @@
 //! The approach `consensus`: the nodes of a flat network agree on blocks, by PBFT or by votes to the leader.
 
-use super::super::build::{Found, Job, Ran};
+use super::super::build::{Found, Job, Ran, RunError};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -8,7 +8,6 @@ use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, words};
 use crate::contract::{Population, SimSpan};
-use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, Flow, PointResult};
 use crate::protocols::consensus::{
     CommitRecord, Consensus, ConsensusFigures, ConsensusOptions, ConsensusState, MessageKind, Pattern, REPLICAS_MAX,
@@ -188,7 +187,7 @@ impl Spec for ConsensusSpec {
         round / self.options.interval.as_secs_f64()
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let consensus = Consensus::new(job.point.population, self.options);
         job.run_with("consensus", &consensus, 0, |outcome: &Ran<Consensus>| {
             let states = outcome.states.iter().map(|(_, state)| state);

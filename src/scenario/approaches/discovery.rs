@@ -1,6 +1,6 @@
 //! The approach `discovery`: light and mobile nodes find their parents through Kademlia.
 
-use super::super::build::{Found, Job};
+use super::super::build::{Found, Job, RunError};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -9,7 +9,6 @@ use super::super::{Point, Scenario};
 use super::kademlia::{INTERVAL, network, sizes_of_buckets, tables, variants};
 use super::{KademliaSpec, Kind, Mechanism, Spec, Variant, states_of};
 use crate::contract::{NodeType, Nodes, Population, SimSpan};
-use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult, Spread};
 use crate::protocols::kademlia::discovery::{Discovery, DiscoveryFigures, DiscoveryState, PARENTS_MAX};
 use crate::protocols::kademlia::{Bootstrap, KademliaOptions};
@@ -115,7 +114,7 @@ impl Spec for DiscoverySpec {
         self.network().messages_per_second_of(members) + 2.0 * asked * clients / self.over.as_secs_f64()
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let discovery = self.protocol(job);
         job.run_with("discovery", &discovery, discovery.bytes(), |outcome| Found {
             figures: self.figures(&states_of(outcome)),

@@ -1,13 +1,12 @@
 //! The approach `dissemination`: messages of some nodes come to all, in one or several ways.
 
-use super::super::build::{Found, Job, clustering};
+use super::super::build::{Found, Job, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::{Conditions, reach};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, SimSpan, SimTime};
-use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult, Spread as NodeSpread};
 use crate::protocols::dissemination::{
     Dissemination, DisseminationFigures, DisseminationOptions, DisseminationState, Exchange, KINDS, MESSAGES_MAX,
@@ -355,7 +354,7 @@ impl Spec for DisseminationSpec {
         true
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let dissemination = self.protocol(job, job.point);
         job.run_with("dissemination", &dissemination, dissemination.bytes(), |outcome| Found {
             figures: self.figures(job, &states_of(outcome)),

@@ -1,13 +1,12 @@
 //! The approach `kademlia`: lookups of nodes and values, over ideal tables or after real joins.
 
-use super::super::build::{Found, Job, Ran};
+use super::super::build::{Found, Job, Ran, RunError};
 use super::super::options::span;
 use super::super::plan::events::{Conditions, renewals};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several};
 use crate::contract::{NodeType, SimSpan};
-use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult, Spread};
 use crate::protocols::kademlia::lookup::Purpose;
 use crate::protocols::kademlia::table::Table;
@@ -215,7 +214,7 @@ impl Spec for KademliaSpec {
         self.messages_per_second_of(Self::nodes(point))
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let (population, seed) = (job.point.population, job.scenario.seed);
         let kademlia = Kademlia::new(population, self.options, self.bootstrap, seed);
         let kademlia = kademlia.counted_from(job.settings.measured.start);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::super::build::{Found, Job, clustering};
+use super::super::build::{Found, Job, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -11,7 +11,6 @@ use super::super::{Point, Scenario};
 use super::consensus::{self, name_of, patterns};
 use super::{Kind, Mechanism, Spec, Variant, states_of};
 use crate::contract::{NodeType, Nodes, Population, SimSpan, Spans};
-use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, PointResult};
 use crate::protocols::consensus::{ConsensusOptions, MessageKind, Pattern, REPLICAS_MAX};
 use crate::protocols::ledger::{
@@ -263,7 +262,7 @@ impl Spec for LedgerSpec {
         true
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let ledger = self.protocol(job);
         job.run_with("ledger", &ledger, ledger.bytes(), |outcome| Found {
             figures: self.figures(&ledger, &states_of(outcome), consensus::sent(outcome, 0)),

@@ -1,6 +1,6 @@
 //! The approach `mobile`: what it takes mobile nodes' batteries to say that they live, and what it costs to spare them.
 
-use super::super::build::{Found, Job, Judging, clustering};
+use super::super::build::{Found, Job, Judging, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -8,7 +8,6 @@ use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, Population, SimSpan, SimTime};
-use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::detector::Detector;
@@ -231,7 +230,7 @@ impl Spec for MobileSpec {
         true
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let mobile = self.protocol(job);
         job.run_with("mobile", &mobile, mobile.bytes(), |outcome| Found {
             figures: self.figures(&mobile, &states_of(outcome), job.settings.end),

@@ -13,7 +13,7 @@ mod registry;
 mod routing;
 mod sharding;
 
-use super::build::{Job, Judging, Ran};
+use super::build::{Job, Judging, Ran, RunError};
 use super::codes::Code;
 use super::keys::Told;
 use super::plan::events::Conditions;
@@ -22,7 +22,6 @@ use super::reader::{Reader, Section};
 use super::tree::Value;
 use super::{Point, Scenario};
 use crate::contract::{Nodes, Population, Protocol};
-use crate::engine::Violation;
 use crate::metrics::PointResult;
 
 pub use consensus::ConsensusSpec;
@@ -203,6 +202,6 @@ pub(super) trait Spec {
     /// Runs it.
     ///
     /// # Errors
-    /// When the engine finds that it lost messages or made some up.
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation>;
+    /// As [`run_with`](Job::run_with).
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError>;
 }

@@ -2,7 +2,7 @@
 //!
 //! Each layer has a table with the options of the approach of that name, such as `[approach.recommended.ledger]`.
 
-use super::super::build::{Found, Job, Ran, clustering};
+use super::super::build::{Found, Job, Ran, RunError, clustering};
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
@@ -12,7 +12,6 @@ use super::{
     Variant, consensus, discovery, dissemination, ledger, mobile, routing, sharding,
 };
 use crate::contract::{NodeType, Nodes, Population};
-use crate::engine::Violation;
 use crate::metrics::PointResult;
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::hierarchy::Hierarchy;
@@ -199,7 +198,7 @@ impl Spec for RecommendedSpec {
         true
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let protocol = self.protocol(job);
         let end = job.settings.end;
         job.run_with("recommended", &protocol, protocol.bytes(), |outcome| {

@@ -5,7 +5,7 @@ mod tables;
 
 use std::sync::Arc;
 
-use super::super::build::{Found, Job, Judging, clustering};
+use super::super::build::{Found, Job, Judging, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -13,7 +13,6 @@ use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, Population, SimSpan, SimTime};
-use crate::engine::Violation;
 use crate::metrics::{Figures, PointResult};
 use crate::protocols::registry::audit::audit;
 use crate::protocols::registry::shards::{Partitioning, REPLICAS_MAX};
@@ -357,7 +356,7 @@ impl Spec for RegistrySpec {
         true
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let service = self.protocol(job);
         job.run_with("registry", &service, service.bytes(), |outcome| Found {
             figures: self.figures(job, &service, &states_of(outcome)),

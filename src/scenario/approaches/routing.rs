@@ -1,13 +1,12 @@
 //! The approach `routing`: nodes attach to parents, replace those that die, and send messages by way of them.
 
-use super::super::build::{Found, Job, clustering};
+use super::super::build::{Found, Job, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::{Conditions, renewals};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several, states_of};
 use crate::contract::{NodeId, NodeType, Nodes, Population, SimSpan, SimTime, Spans};
-use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Spread, Turn};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::router::candidates::{CANDIDATES_MAX, DrawnCandidates};
@@ -248,7 +247,7 @@ impl Spec for RoutingSpec {
         true
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let router = self.protocol(job, job.point);
         job.run_with("router", &router, router.bytes(), |outcome| Found {
             figures: self.figures(&router, &states_of(outcome), &outcome.lives, job.settings.end),

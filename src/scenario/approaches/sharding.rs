@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::build::{Found, Job, Judging};
+use super::super::build::{Found, Job, Judging, RunError};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -10,7 +10,6 @@ use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeId, NodeType, Nodes, Placement, Population, SimSpan, SimTime};
-use crate::engine::Violation;
 use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Turn};
 use crate::protocols::detector::Detector;
 use crate::protocols::sharding::figures::{Replication, ShardingFigures};
@@ -326,7 +325,7 @@ impl Spec for ShardingSpec {
         Some(Judging { detector: "timeout", patience: [self.options.alive * (u64::from(missed) + 2); 4] })
     }
 
-    fn run(&self, job: &Job<'_>) -> Result<PointResult, Violation> {
+    fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let sharding = self.protocol(job, job.point);
         job.run_with("sharding", &sharding, sharding.bytes(), |outcome| Found {
             figures: self.figures(job, &sharding, &states_of(outcome), &outcome.lives),

@@ -115,7 +115,7 @@ fn compare(scenario: &Scenario) {
     for point in &scenario.points {
         let sink = super::Sink { tracing, log: std::cell::RefCell::default() };
         let layout = Layout { threads: 1, partitions_log2: Some(0) };
-        run_into(scenario, point, layout, &watch, Some(&sink)).unwrap_or_else(|violation| panic!("{violation}"));
+        run_into(scenario, point, layout, &watch, Some(&sink), None).unwrap_or_else(|violation| panic!("{violation}"));
     }
 }
 

@@ -1,0 +1,239 @@
+//! Runs that are kept: checkpoints by the clock and at an interrupt, and what is left when one is broken off.
+
+mod folder;
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use super::interrupts::Deferred;
+use super::progress::ProgressLine;
+use super::watch::metrics;
+use crate::contract::{SimSpan, SimTime};
+use crate::engine::{Checkpoint, Keeper, Progress, Snapshot};
+use crate::metrics::PointResult;
+use crate::scenario::build::{Ending, Keeping, RunError, Watch, run_kept};
+use crate::scenario::{Point, Scenario};
+
+pub(super) use folder::{Folder, RunNote, is_kept};
+
+/// A checkpoint that took a second is followed by the next after so many seconds at least: 3 % of the time.
+const REST: u32 = 33;
+
+/// Least time between checkpoints, and most.
+const EVERY_MIN: SimSpan = SimSpan::from_millis(10);
+const EVERY_MAX: SimSpan = SimSpan::from_secs(366 * 24 * 3600);
+
+/// Time between checkpoints, on the clock.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Every(pub(super) Duration);
+
+impl FromStr for Every {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let span = crate::scenario::span(text)?;
+        match (EVERY_MIN..=EVERY_MAX).contains(&span) {
+            true => Ok(Every(Duration::from_nanos(span.as_nanos()))),
+            false => Err("write a time from 10ms to 366d, such as 60s".to_owned()),
+        }
+    }
+}
+
+/// What became of a run.
+pub(super) enum Simulated {
+    /// All of its points are done.
+    Whole(Vec<PointResult>),
+    /// It was interrupted.
+    Broken {
+        /// The points that are done, and what was measured of the one that was under way.
+        results: Vec<PointResult>,
+        /// What it is short of, in a sentence.
+        short_of: String,
+    },
+}
+
+/// Runs every point of `scenario` that is not done, and has checkpoints taken into `folder`: after every span of `every`,
+/// or not so often where they take more than 3 % of the time; and at an interrupt.
+pub(super) fn simulate(
+    scenario: &Scenario,
+    threads: usize,
+    quiet: bool,
+    every: Option<Duration>,
+    folder: &mut Folder,
+) -> Result<Simulated, Failure> {
+    let _deferred = Deferred::begin();
+    #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
+    let start = Instant::now();
+    let clock = move || start.elapsed().as_secs_f64();
+    let alarm = every.map(Alarm::set);
+    let mut results = Vec::with_capacity(scenario.points.len());
+    for (number, point) in scenario.points.iter().enumerate() {
+        if let Some(result) = folder.result(number)? {
+            results.push(result);
+            continue;
+        }
+        if Deferred::is_asked() {
+            return broken(scenario, folder, results, None);
+        }
+        let progress = Arc::new(Progress::default());
+        let title = format!(
+            "{} {}/{} {} {}",
+            scenario.name,
+            number + 1,
+            scenario.points.len(),
+            point.label,
+            point.population.total()
+        );
+        let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
+        let watched = metrics::begin(scenario, point, &progress);
+        let ran =
+            run_on(scenario, number, threads, &Watch { progress: &progress, clock: &clock }, folder, alarm.as_ref());
+        drop(line);
+        match ran? {
+            Ending::Whole(result) => {
+                watched.done(&result);
+                if every.is_some() {
+                    folder.keep_result(number, &result)?;
+                }
+                results.push(*result);
+            }
+            Ending::Broken { at, result } => return broken(scenario, folder, results, Some((point, at, result))),
+        }
+    }
+    Ok(Simulated::Whole(results))
+}
+
+/// Runs point number `number` from where it stands.
+fn run_on(
+    scenario: &Scenario,
+    number: usize,
+    threads: usize,
+    watch: &Watch<'_>,
+    folder: &mut Folder,
+    alarm: Option<&Alarm>,
+) -> Result<Ending, Failure> {
+    let refused = |path: &std::path::Path, error: &RunError| match error {
+        RunError::Checkpoint(error) => Failure {
+            message: format!("error: cannot go on from {}: {error}", path.display()),
+            ..Failure::of(Failure::INPUT_OUTPUT, error)
+        },
+        error => Failure::of(Failure::INTERNAL, error),
+    };
+    let path = folder.state_path(number);
+    let mut state = folder.state(number)?;
+    let from = state.as_mut().map(|state| Checkpoint::open(&mut state.file, state.bytes)).transpose();
+    let from = from.map_err(|error| refused(&path, &error.into()))?;
+    let mut keeper = PointKeeper { folder, number, alarm, failure: None };
+    let ran = run_kept(scenario, &scenario.points[number], threads, watch, Keeping { keeper: &mut keeper, from });
+    match keeper.failure {
+        Some(failure) => Err(failure),
+        None => ran.map_err(|error| refused(&path, &error)),
+    }
+}
+
+/// Keeps the points that are done of a run that was interrupted, and says what it is short of. The state of the point
+/// under way is kept already.
+fn broken(
+    scenario: &Scenario,
+    folder: &mut Folder,
+    mut results: Vec<PointResult>,
+    under_way: Option<(&Point, SimTime, Option<Box<PointResult>>)>,
+) -> Result<Simulated, Failure> {
+    folder.begin()?;
+    for (number, result) in results.iter().enumerate() {
+        if !folder.has_result(number) {
+            folder.keep_result(number, result)?;
+        }
+    }
+    let (done, all) = (results.len(), scenario.points.len());
+    let mut short_of = format!("interrupted: {done} of {all} points are whole");
+    if let Some((point, at, result)) = under_way {
+        let (approach, nodes, span) = (&point.label, point.population.total(), point.warmup + point.measure);
+        let end = SimSpan::from_nanos(at.as_nanos());
+        let what = if result.is_some() { "is measured up to" } else { "is left out, as measuring had not begun at" };
+        short_of += &format!("; {approach} at {nodes} nodes {what} {end} of {span}, without figures of mechanisms");
+        results.extend(result.map(|result| *result));
+    }
+    Ok(Simulated::Broken { results, short_of })
+}
+
+/// Says when the next checkpoint is due.
+struct Alarm {
+    every: Duration,
+    is_due: Arc<AtomicBool>,
+    next: Sender<Duration>,
+}
+
+impl Alarm {
+    /// An alarm that goes off after `every`, and then only when it is set again.
+    fn set(every: Duration) -> Self {
+        let is_due = Arc::new(AtomicBool::new(false));
+        let (next, set) = mpsc::channel();
+        let rings = Arc::clone(&is_due);
+        // Ends when the alarm is dropped.
+        std::thread::spawn(move || {
+            let mut wait = every;
+            loop {
+                match set.recv_timeout(wait) {
+                    Ok(next) => wait = next,
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {
+                        rings.store(true, Ordering::Relaxed);
+                        let Ok(next) = set.recv() else { return };
+                        wait = next;
+                    }
+                }
+            }
+        });
+        Alarm { every, is_due, next }
+    }
+
+    /// Sets it again, after a checkpoint that took so long.
+    fn reset(&self, took: Duration) {
+        self.is_due.store(false, Ordering::Relaxed);
+        // Without the thread there is no alarm; the run does not suffer.
+        let _ = self.next.send(self.every.max(took.saturating_mul(REST)));
+    }
+}
+
+/// Keeps the point under way.
+struct PointKeeper<'a> {
+    folder: &'a mut Folder,
+    number: usize,
+    alarm: Option<&'a Alarm>,
+    failure: Option<Failure>,
+}
+
+impl Keeper for PointKeeper<'_> {
+    fn is_wanted(&self) -> bool {
+        Deferred::is_asked() || self.alarm.is_some_and(|alarm| alarm.is_due.load(Ordering::Relaxed))
+    }
+
+    fn keep(&mut self, snapshot: &Snapshot<'_>) -> ControlFlow<()> {
+        let is_asked = Deferred::is_asked();
+        if is_asked {
+            // Nothing is left to be done if standard error is gone.
+            let _ = writeln!(std::io::stderr(), "interrupted: writing a checkpoint; interrupt again to stop at once");
+        }
+        #[allow(clippy::disallowed_methods, reason = "how long a checkpoint takes decides when the next is due")]
+        let start = Instant::now();
+        let kept = self.folder.keep_state(self.number, snapshot);
+        if let Some(alarm) = self.alarm {
+            alarm.reset(start.elapsed());
+        }
+        match kept {
+            Ok(()) if !is_asked => ControlFlow::Continue(()),
+            Ok(()) => ControlFlow::Break(()),
+            Err(failure) => {
+                self.failure = Some(failure);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}

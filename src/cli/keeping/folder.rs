@@ -1,0 +1,286 @@
+//! The folder of a checkpoint: the run, the results of its finished points, and the state of the one under way.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+
+use serde::{Deserialize, Serialize};
+
+use super::super::Failure;
+use super::super::steps::step;
+use crate::engine::Snapshot;
+use crate::metrics::PointResult;
+use crate::report::{WriteError, remove_files, temporary_files, write_streamed};
+use crate::results::{CHECKPOINT_FOLDER, Label, Part, StoredPart, UnusableError};
+
+/// The file of the run: a folder without it holds no checkpoint.
+const RUN_FILE: &str = "run";
+/// Longest note of a run, and longest result of a point, in bytes.
+const NOTE_BYTES_MAX: u64 = 16_000_000;
+const RESULT_BYTES_MAX: u64 = 1 << 30;
+/// Most points of a run that are looked for; scenarios have fewer.
+const POINTS_MAX: u32 = 100_000;
+
+/// A run, as its checkpoint has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(in crate::cli) struct RunNote {
+    /// The scenario file, beside which the files are that it names.
+    pub(in crate::cli) file: String,
+    /// The command, as results have it.
+    pub(in crate::cli) command: String,
+    /// The effective scenario.
+    pub(in crate::cli) effective: String,
+    /// How many points it has.
+    pub(in crate::cli) points: u32,
+    /// Threads, if they were given.
+    pub(in crate::cli) threads: Option<u16>,
+    /// Milliseconds between checkpoints, if they were asked for.
+    pub(in crate::cli) every_ms: Option<u64>,
+}
+
+/// Where a run is kept.
+#[derive(Debug)]
+pub(in crate::cli) struct Folder {
+    path: PathBuf,
+    /// Hash and seed of the scenario.
+    scenario: (String, u64),
+    note: RunNote,
+    /// Whether what is in the folder is of this run.
+    is_begun: bool,
+}
+
+/// The hash of the program.
+fn program_hash() -> io::Result<&'static str> {
+    static HASH: OnceLock<String> = OnceLock::new();
+    if let Some(hash) = HASH.get() {
+        return Ok(hash);
+    }
+    let mut hasher = blake3::Hasher::new();
+    hasher.update_reader(File::open(std::env::current_exe()?)?)?;
+    Ok(HASH.get_or_init(|| hasher.finalize().to_hex().to_string()))
+}
+
+/// The label of a part of the run of the scenario with this hash and seed, of the run itself if `point` is zero.
+fn label_of((scenario, seed): &(String, u64), part: Part, point: u32) -> Result<Label, Failure> {
+    let program = program_hash().map_err(|error| Failure {
+        code: Failure::INPUT_OUTPUT,
+        message: format!("error: cannot read the program itself, which a checkpoint is tied to: {error}"),
+    })?;
+    Ok(Label {
+        part,
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        program: program.to_owned(),
+        scenario: scenario.clone(),
+        seed: *seed,
+        point,
+    })
+}
+
+fn unusable(path: &Path, error: &UnusableError) -> Failure {
+    let source = std::error::Error::source(error).map(|source| format!(": {source}")).unwrap_or_default();
+    Failure {
+        code: Failure::INPUT_OUTPUT,
+        message: format!("error: cannot go on from {}: {error}{source}", path.display()),
+    }
+}
+
+fn unwritten(error: &WriteError) -> Failure {
+    Failure::of(Failure::INPUT_OUTPUT, error)
+}
+
+/// The part in the file `path`, if that is there.
+fn part(path: &Path) -> Result<Option<StoredPart<File>>, Failure> {
+    let refused = |error: UnusableError| unusable(path, &error);
+    match fs::metadata(path) {
+        // Before it is opened: a pipe would keep the program waiting for ever.
+        Ok(metadata) if !metadata.is_file() => return Err(refused(UnusableError::NoCheckpoint)),
+        Ok(_) => {}
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(refused(error.into())),
+    }
+    let file = File::open(path).map_err(|error| refused(error.into()))?;
+    StoredPart::open(file).map(Some).map_err(refused)
+}
+
+/// All contents of `stored`, at most `bytes_max`.
+fn contents(path: &Path, stored: StoredPart<File>, bytes_max: u64) -> Result<Vec<u8>, Failure> {
+    let too_long = || UnusableError::Damaged(format!("it has more than {bytes_max} bytes"));
+    if stored.bytes > bytes_max {
+        return Err(unusable(path, &too_long()));
+    }
+    let mut bytes = Vec::new();
+    let read = stored.file.take(stored.bytes).read_to_end(&mut bytes);
+    read.map_err(|error| unusable(path, &error.into()))?;
+    Ok(bytes)
+}
+
+/// Whether the folder `results` of a scenario's results has a checkpoint.
+pub(in crate::cli) fn is_kept(results: &Path) -> bool {
+    results.join(CHECKPOINT_FOLDER).join(RUN_FILE).exists()
+}
+
+impl Folder {
+    /// Where the run of `note`, of the scenario with this hash and seed, will be kept in its folder of `results`.
+    /// Nothing is written yet.
+    pub(in crate::cli) fn new(results: &Path, note: RunNote, scenario: &str, seed: u64) -> Self {
+        Folder { path: results.join(CHECKPOINT_FOLDER), scenario: (scenario.to_owned(), seed), note, is_begun: false }
+    }
+
+    /// The run that is kept in its folder of `results`, if one is.
+    pub(in crate::cli) fn open(results: &Path) -> Result<Option<Self>, Failure> {
+        let path = results.join(CHECKPOINT_FOLDER);
+        let file = path.join(RUN_FILE);
+        let Some(stored) = part(&file)? else { return Ok(None) };
+        let label = stored.label.clone();
+        let scenario = (label.scenario.clone(), label.seed);
+        label_of(&scenario, Part::Run, 0)?.check(&label).map_err(|error| unusable(&file, &error))?;
+        let note: RunNote = serde_json::from_slice(&contents(&file, stored, NOTE_BYTES_MAX)?)
+            .map_err(|error| unusable(&file, &UnusableError::Damaged(error.to_string())))?;
+        if note.points > POINTS_MAX {
+            return Err(unusable(&file, &UnusableError::Damaged("it has more points than any scenario".to_owned())));
+        }
+        Ok(Some(Folder { path, scenario, note, is_begun: true }))
+    }
+
+    pub(in crate::cli) fn note(&self) -> &RunNote {
+        &self.note
+    }
+
+    /// Refuses a scenario that is not the one that is kept.
+    pub(in crate::cli) fn check_scenario(&self, hash: &str, seed: u64, points: usize) -> Result<(), Failure> {
+        let (own_hash, own_seed) = &self.scenario;
+        if (own_hash.as_str(), *own_seed, self.note.points as usize) == (hash, seed, points) {
+            return Ok(());
+        }
+        let reason = "files that its scenario names have changed since".to_owned();
+        Err(unusable(&self.path.join(RUN_FILE), &UnusableError::Foreign(reason)))
+    }
+
+    fn label(&self, part: Part, point: usize) -> Result<Label, Failure> {
+        label_of(&self.scenario, part, point as u32 + 1)
+    }
+
+    fn state_file(point: usize) -> String {
+        format!("point-{}.state", point + 1)
+    }
+
+    fn result_file(point: usize) -> String {
+        format!("point-{}.result", point + 1)
+    }
+
+    /// Makes the folder that of this run, unless it is.
+    pub(super) fn begin(&mut self) -> Result<(), Failure> {
+        if self.is_begun {
+            return Ok(());
+        }
+        self.clear()?;
+        let note = serde_json::to_vec(&self.note).expect("texts and numbers are JSON");
+        let label = label_of(&self.scenario, Part::Run, 0)?;
+        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&note));
+        write_streamed(&self.path, RUN_FILE, write).map_err(|error| unwritten(&error))?;
+        self.is_begun = true;
+        step("run-noted");
+        Ok(())
+    }
+
+    /// Keeps the state of a point that is under way.
+    pub(super) fn keep_state(&mut self, point: usize, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
+        self.begin()?;
+        let label = self.label(Part::State, point)?;
+        let write = &mut |out: &mut dyn Write| {
+            step("state-begun");
+            label.write(&mut Halves { out, is_half: false }, &mut |out| snapshot.write_to(out))?;
+            step("state-written");
+            Ok(())
+        };
+        write_streamed(&self.path, &Folder::state_file(point), write).map_err(|error| unwritten(&error))?;
+        step("state-kept");
+        Ok(())
+    }
+
+    /// Keeps the result of a finished point, in place of its state.
+    pub(super) fn keep_result(&mut self, point: usize, result: &PointResult) -> Result<(), Failure> {
+        self.begin()?;
+        let label = self.label(Part::Result, point)?;
+        let bytes = postcard::to_stdvec(result).expect("memory takes a result");
+        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&bytes));
+        write_streamed(&self.path, &Folder::result_file(point), write).map_err(|error| unwritten(&error))?;
+        step("result-kept");
+        remove_files(&self.path, &[Folder::state_file(point)]).map_err(|error| unwritten(&error))
+    }
+
+    /// Whether the result of a finished point is kept.
+    pub(super) fn has_result(&self, point: usize) -> bool {
+        self.is_begun && self.path.join(Folder::result_file(point)).exists()
+    }
+
+    /// The result of a finished point, if it is kept.
+    pub(super) fn result(&self, point: usize) -> Result<Option<PointResult>, Failure> {
+        let path = self.path.join(Folder::result_file(point));
+        let Some(stored) = self.own(&path, Part::Result, point)? else { return Ok(None) };
+        let bytes = contents(&path, stored, RESULT_BYTES_MAX)?;
+        let result = postcard::from_bytes(&bytes);
+        result.map(Some).map_err(|error| unusable(&path, &UnusableError::Damaged(error.to_string())))
+    }
+
+    /// The state of a point that is under way, if it is kept.
+    pub(super) fn state(&self, point: usize) -> Result<Option<StoredPart<File>>, Failure> {
+        self.own(&self.path.join(Folder::state_file(point)), Part::State, point)
+    }
+
+    /// The file of the state of a point.
+    pub(super) fn state_path(&self, point: usize) -> PathBuf {
+        self.path.join(Folder::state_file(point))
+    }
+
+    fn own(&self, path: &Path, of: Part, point: usize) -> Result<Option<StoredPart<File>>, Failure> {
+        let Some(stored) = self.is_begun.then(|| part(path)).transpose()?.flatten() else { return Ok(None) };
+        self.label(of, point)?.check(&stored.label).map_err(|error| unusable(path, &error))?;
+        Ok(Some(stored))
+    }
+
+    /// Removes what was kept, when the run has ended well.
+    pub(in crate::cli) fn forget(&mut self) -> Result<(), Failure> {
+        self.clear()?;
+        self.is_begun = false;
+        step("checkpoint-removed");
+        Ok(())
+    }
+
+    /// Removes all files that a checkpoint may have: first the one without which it is none.
+    fn clear(&self) -> Result<(), Failure> {
+        remove_files(&self.path, &[RUN_FILE.to_owned()]).map_err(|error| unwritten(&error))?;
+        step("run-forgotten");
+        let Ok(entries) = fs::read_dir(&self.path) else { return Ok(()) };
+        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+        let is_part =
+            |name: &String| name.starts_with("point-") && (name.ends_with(".state") || name.ends_with(".result"));
+        let mut parts: Vec<String> = names.filter(is_part).collect();
+        parts.extend(temporary_files(&self.path));
+        remove_files(&self.path, &parts).map_err(|error| unwritten(&error))
+    }
+}
+
+/// Passes on what is written, and takes a step before the second piece.
+struct Halves<'w> {
+    out: &'w mut dyn Write,
+    is_half: bool,
+}
+
+impl Write for Halves<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.is_half && bytes.len() > 1_000 {
+            self.is_half = true;
+            let half = self.out.write(&bytes[..bytes.len() / 2])?;
+            step("state-half-written");
+            return Ok(half);
+        }
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
