@@ -62,6 +62,7 @@ fn all_files(scenario: &Scenario, points: &[PointResult]) -> Vec<(&'static str, 
         effective: &scenario.effective,
         thresholds: &scenario.thresholds,
         points: &points,
+        partial: None,
     })
 }
 
