@@ -7,6 +7,7 @@ use super::trace::{TraceError, TraceEvent, TraceReader};
 use crate::contract::SimTime;
 
 /// What the comparison of two traces found.
+#[allow(clippy::large_enum_variant, reason = "there is one at a time")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Divergence {
     /// All that was traced is the same.

@@ -5,6 +5,7 @@
 //!
 //! ```text
 //! cargo test --test generated
+//! PROPTEST_CASES=100 cargo test --test generated
 //! PROPTEST_CASES=5000 cargo test --release --test generated -- --ignored --nocapture
 //! ```
 
@@ -23,7 +24,7 @@ use qnetsim::scenario::parse;
 use scenarios::{Choice, Toml, any_scenario};
 
 /// Scenarios of each choice, without `PROPTEST_CASES`.
-const CASES: u32 = 100;
+const CASES: u32 = 40;
 
 /// Checks as many scenarios as `PROPTEST_CASES` says, else [`CASES`]; the same ones every time.
 fn check_many(choice: Choice, seed: u64) {

@@ -376,7 +376,12 @@ mobile = {mobiles}
         let (start, length, over) = (at(fault.start), at(fault.length), at(fault.over.max(1)).min(at(fault.length)));
         let is_regional = fault.is_regional && !regions.is_empty();
         let between = if is_regional {
-            format!("from = \"{}\"\nto = [\"{}\"]\nboth_ways = {}\n", regions[0], regions[1], fault.over % 2 == 0)
+            format!(
+                "from = \"{}\"\nto = [\"{}\"]\nboth_ways = {}\n",
+                regions[0],
+                regions[1],
+                fault.over.is_multiple_of(2)
+            )
         } else {
             String::new()
         };
@@ -432,7 +437,7 @@ mobile = {mobiles}
         if let Some(region) = region {
             let _ = writeln!(text, "regions = \"{region}\"");
         }
-        if fault.types.iter().any(|name| exists(&name)) {
+        if fault.types.iter().any(exists) {
             let names: Vec<_> = fault.types.iter().map(|name| format!("\"{name}\"")).collect();
             let _ = writeln!(text, "types = [{}]", names.join(", "));
         }

@@ -24,7 +24,7 @@ mod scenarios;
 use scenarios::{Choice, any_scenario};
 
 /// Scenarios of each choice, without `PROPTEST_CASES`.
-const CASES: u32 = 60;
+const CASES: u32 = 25;
 
 thread_local! {
     /// Whether runs of this thread are compared, and how many events were.
@@ -132,7 +132,7 @@ fn compare_many(choice: Choice) {
     if let Err(failure) = outcome {
         panic!("{failure}");
     }
-    assert!(COMPARED.get() > 5_000, "only {} events were compared", COMPARED.get());
+    assert!(COMPARED.get() > 2_000, "only {} events were compared", COMPARED.get());
 }
 
 #[test]
