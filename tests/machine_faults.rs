@@ -3,6 +3,8 @@
 //! Whatever change fails, the command must say so, name a file, and leave every file either as it was or as it should
 //! become. `tests/machine/faulty.c` is the disk; where it cannot be compiled or the kernel lacks what it takes, these
 //! tests say so and hold nothing.
+
+#![allow(clippy::print_stderr, reason = "a test that cannot run here says so")]
 #![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
 
 #[path = "cli/bench.rs"]

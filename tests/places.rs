@@ -1,4 +1,6 @@
 //! Places and machines that cannot be what a command needs: paths, folders, other versions' files, limits of memory.
+
+#![allow(clippy::print_stderr, reason = "a test that cannot run here says so")]
 #![cfg(target_os = "linux")]
 
 #[path = "cli/bench.rs"]
