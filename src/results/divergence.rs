@@ -139,7 +139,8 @@ impl Trace {
     fn setting(&self, event: &TraceEvent, time: u64) -> Result<Step, TraceError> {
         let number = event.sequence.unwrap_or(0);
         // The messages whose numbers are the next below and above that of the timer.
-        let (mut before, mut after): (Option<(u32, u64)>, Option<(u32, u64)>) = (None, None);
+        let mut before: Option<(u32, u64)> = None;
+        let mut after: Option<(u32, u64)> = None;
         self.each(|other| {
             let (Some(sequence), Some(sent)) = (other.sequence, other.time_ns) else { return };
             if other.event != "sent" || other.sender != event.node || sent > time {
