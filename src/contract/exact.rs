@@ -208,7 +208,7 @@ pub mod values {
         serializer.collect_map(map.iter().map(|(key, list)| (key, Borrowed(list))))
     }
 
-    /// Reads what [`serialize`](self::serialize) wrote.
+    /// Reads what [`serialize`] wrote.
     ///
     /// # Errors
     /// As [`deserialize`](super::deserialize).
@@ -234,7 +234,7 @@ pub mod array {
         array.as_items().serialize(serializer)
     }
 
-    /// Reads what [`serialize`](self::serialize) wrote.
+    /// Reads what [`serialize`] wrote.
     ///
     /// # Errors
     /// Those of the deserializer, and if there are more or fewer items.
