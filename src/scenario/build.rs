@@ -415,7 +415,7 @@ impl Job<'_> {
         };
         let found = find(&outcome);
         #[cfg(test)]
-        referee::check(self, protocol, &network, &outcome, (&found, &find));
+        referee::check(self, protocol, &network, &outcome, &found, &find);
         Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 

@@ -103,7 +103,7 @@ struct Parts {
 enum Sizes {
     Counts,
     Shares,
-    TwoSizes,
+    Two,
 }
 
 /// Random scenarios with approaches of `choice`.
@@ -119,7 +119,7 @@ pub(crate) fn any_scenario(choice: Choice) -> impl Strategy<Value = Toml> {
     });
     let sizes = (
         [1u32..5, 1u32..12, 0u32..50, 1u32..25],
-        prop_oneof![4 => Just(Sizes::Counts), 1 => Just(Sizes::Shares), 1 => Just(Sizes::TwoSizes)],
+        prop_oneof![4 => Just(Sizes::Counts), 1 => Just(Sizes::Shares), 1 => Just(Sizes::Two)],
         [1u32..4, 1u32..5, 1u32..9, 1u32..4],
         any::<bool>(),
     );
@@ -234,8 +234,7 @@ impl Parts {
         let (regions, mut text) = (LATENCIES[self.latency].1, String::new());
         let names: Vec<_> = self.approaches.iter().map(|approach| format!("\"{}\"", approach.name)).collect();
         let total: u32 = self.counts.iter().sum();
-        let nodes =
-            if self.sizes == Sizes::TwoSizes { format!("[{total}, {}]", total + 17) } else { total.to_string() };
+        let nodes = if self.sizes == Sizes::Two { format!("[{total}, {}]", total + 17) } else { total.to_string() };
         let warmup = self.run_ms * self.warmup_share / 1_000;
         let _ = writeln!(
             text,
@@ -292,7 +291,7 @@ mobile = {mobiles}
 "
                 )
             }
-            Sizes::TwoSizes => format!(
+            Sizes::Two => format!(
                 "[tiers]
 super = {supers}
 full = {fulls}
@@ -430,7 +429,7 @@ mobile = {mobiles}
         let exists = |name: &&str| match *name {
             "super" => self.is_tiered(),
             "full" => true,
-            "light" => self.is_tiered() && (self.counts[2] > 0 || self.sizes == Sizes::TwoSizes),
+            "light" => self.is_tiered() && (self.counts[2] > 0 || self.sizes == Sizes::Two),
             _ => self.is_tiered(),
         };
         let mut text = format!("share = {}\n", fault.share);

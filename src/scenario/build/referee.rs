@@ -52,7 +52,8 @@ pub(super) fn check<P: Protocol>(
     protocol: &P,
     network: &NetworkModel,
     outcome: &Outcome<P>,
-    (found, find): (&Found, &dyn Fn(&Outcome<P>) -> Found),
+    found: &Found,
+    find: impl Fn(&Outcome<P>) -> Found,
 ) {
     if !IS_ON.get() || job.settings.broadcast == Broadcast::Counted {
         return;
@@ -86,7 +87,7 @@ pub(super) fn check<P: Protocol>(
         slices: outcome.slices.clone(),
         delays: outcome.delays.clone(),
         links: outcome.links.clone(),
-        bandwidth: outcome.bandwidth.clone(),
+        bandwidth: outcome.bandwidth,
         lives: outcome.lives.clone(),
         judgements: outcome.judgements.clone(),
         probes: vec![()],
