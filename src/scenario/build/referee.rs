@@ -51,9 +51,9 @@ pub(super) fn check<P: Protocol>(
     job: &Job<'_>,
     protocol: &P,
     network: &NetworkModel,
-    outcome: &Ran<P>,
+    outcome: &Outcome<P>,
     found: &Found,
-    find: impl Fn(&Ran<P>) -> Found,
+    find: impl Fn(&Outcome<P>) -> Found,
 ) {
     if !IS_ON.get() || job.settings.broadcast == Broadcast::Counted {
         return;
