@@ -51,9 +51,9 @@ pub(super) fn check<P: Protocol>(
     job: &Job<'_>,
     protocol: &P,
     network: &NetworkModel,
-    outcome: &Outcome<P>,
+    outcome: &Ran<P>,
     found: &Found,
-    find: impl Fn(&Outcome<P>) -> Found,
+    find: impl Fn(&Ran<P>) -> Found,
 ) {
     if !IS_ON.get() || job.settings.broadcast == Broadcast::Counted {
         return;
