@@ -155,7 +155,8 @@ fn broken(
     let mut short_of = format!("interrupted: {done} of {all} points are whole");
     if let Some((point, at, result)) = under_way {
         let (approach, nodes, span) = (&point.label, point.population.total(), point.warmup + point.measure);
-        let end = SimSpan::from_nanos(at.as_nanos());
+        // Windows end at odd nanoseconds, which nobody wants to read.
+        let end = SimSpan::from_millis(at.as_nanos() / 1_000_000);
         let what = if result.is_some() { "is measured up to" } else { "is left out, as measuring had not begun at" };
         short_of += &format!("; {approach} at {nodes} nodes {what} {end} of {span}, without figures of mechanisms");
         results.extend(result.map(|result| *result));
