@@ -300,7 +300,6 @@ impl Spec for RegistrySpec {
         let (population, options) = (point.population, &self.options);
         let arrives = 1.0 - on.lost;
         let fulls = on.alive(point, NodeType::FullNode);
-        let devices = Self::devices(population);
         let often = self.rates(population).map(|rate| rate * on.run);
         let [register, endorse, lookup, query] = often;
         let others = options.replicas as f64 - 1.0;
@@ -314,8 +313,7 @@ impl Spec for RegistrySpec {
         let pages = query * asked;
         let operations: f64 = often.iter().sum();
         // A leader that has sent nothing for as long says that it lives.
-        let shards =
-            f64::from(options.partitioning.shards(population.count(NodeType::FullNode))).min(devices.max(fulls));
+        let shards = f64::from(options.partitioning.shards(population.count(NodeType::FullNode)).max(1));
         let idle = libm::exp(-entries / shards / on.times(options.heartbeat));
         let beats = shards * others * on.times(options.heartbeat) * idle;
         let alive = fulls * on.times(options.alive);
