@@ -125,7 +125,7 @@ pub const RUNS: &[Run] = &[
             "nodes=[300, 600, 1_200, 2_500, 5_000]", "approaches=kademlia", "approach.kademlia.k=20",
             "measure=30s",
         ],
-        full: &["nodes=[1_000, 3_000, 10_000, 30_000, 100_000, 300_000]", "approaches=kademlia", "approach.kademlia.k=20"]),
+        full: &["nodes=[1_000, 3_000, 10_000, 30_000, 100_000]", "approaches=kademlia", "approach.kademlia.k=20"]),
     scenario!("lookups-churn", "kademlia.toml",
         quick: &["nodes=1_000", "approaches=kademlia", "approach.kademlia.k=20", CHURN],
         full: &["nodes=10_000", "approaches=kademlia", "approach.kademlia.k=20", CHURN]),

@@ -20,9 +20,10 @@ const TIMEOUT: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(3_60
 const PROCESSING: [SimSpan; 2] = [SimSpan::ZERO, SimSpan::from_secs(1)];
 const BLOCK_MAX: u32 = 100_000_000;
 const ROUNDS_MAX: u32 = 1_000_000;
-/// Bytes of a replica without tallies and blocks, about, of a vote under way, and of the record of a commit.
+/// Bytes of a replica without tallies and blocks, about, of a vote under way with the slack of its chunk, and of the record
+/// of a commit.
 const REPLICA_BYTES: u64 = 8_000;
-const VOTE_BYTES: u64 = 32;
+const VOTE_BYTES: u64 = 36;
 const RECORD_BYTES: u64 = size_of::<CommitRecord>() as u64;
 const PATTERNS: [&str; 2] = ["pbft", "linear"];
 
@@ -90,9 +91,10 @@ pub(super) fn events(options: &ConsensusOptions, replicas: f64, on: &Conditions)
     rounds * (messages * (1.0 + timers) + replicas + 1.0)
 }
 
-/// Memory of `replicas` and of a round of votes under way, in bytes, with records of `heights`.
+/// Memory of `replicas` and of half a round of votes under way, in bytes, with records of `heights`: who commits has had
+/// the votes that prepare.
 pub(super) fn memory(options: &ConsensusOptions, replicas: u64, heights: u64) -> u64 {
-    let under_way = round_messages(options.pattern, replicas as f64) as u64 * VOTE_BYTES;
+    let under_way = round_messages(options.pattern, replicas as f64) as u64 / 2 * VOTE_BYTES;
     replicas * (REPLICA_BYTES + heights * RECORD_BYTES) + under_way
 }
 

@@ -202,8 +202,9 @@ impl Spec for LedgerSpec {
         // The last 16 blocks, the one under way, and mempools, of which that of the leader holds a block.
         let blocks = supers * self.block(population) * 14.0 * 18.0;
         let pooled = self.block(population) * 4.0 * TRANSACTION_BYTES;
-        // All headers of a block are under way at a time, and before them all copies of it.
-        let under_way = (clients * 32.0).max(fulls * self.block(population) * KEY_LEN as f64);
+        // All headers of a block are under way at a time, and before them all copies of it, as they were sent and in order
+        // of when they come.
+        let under_way = (clients * 32.0).max(2.0 * fulls * self.block(population) * KEY_LEN as f64);
         let consensus = consensus::memory(&self.options.consensus, supers as u64, heights as u64);
         (links * LINK_BYTES + clients * CLIENT_BYTES + fulls * FULL_BYTES + blocks + pooled + under_way) as u64
             + consensus

@@ -37,7 +37,8 @@ fn of_swim(scenario: &Scenario, point: &Point, timing: SwimTiming) -> f64 {
     let turns = faults::turns(scenario, point);
     let [departures, returns] = [turns.departures, turns.returns].map(|turns| turns.iter().sum::<f64>());
     let refuted = suspicions(scenario, point, timing);
-    let verdicts = nodes * (2.0 * departures + returns + 2.0 * refuted) + 3.0 * parted(scenario, point) * nodes * nodes;
+    let verdicts =
+        nodes * (2.0 * departures + returns + 2.0 * refuted) + 3.0 * parted(scenario, point, |_| 1.0) * nodes * nodes;
     // No more than messages can carry.
     let run = (point.warmup + point.measure).as_secs_f64();
     verdicts.min(messages_per_second(scenario, point) * run * wire::UPDATES_MAX as f64)
@@ -59,7 +60,7 @@ pub(super) fn suspected_at_once(scenario: &Scenario, point: &Point, timing: Swim
     let churning = faults::turns_of_churn(scenario, point).departures.iter().sum::<f64>();
     let suspicion = Swim::new(point.population, timing).suspicion().as_secs_f64();
     let lasting = (suspicion / (point.warmup + point.measure).as_secs_f64()).min(1.0);
-    let other_side = parted(scenario, point) * f64::from(point.population.total());
+    let other_side = parted(scenario, point, |_| 1.0) * f64::from(point.population.total());
     (departures - churning) + other_side + (churning + suspicions(scenario, point, timing)) * lasting
 }
 
@@ -79,7 +80,6 @@ fn of_heartbeats(scenario: &Scenario, point: &Point) -> f64 {
         Detector::Timeout { missed } => power(loss, missed),
         Detector::Phi { .. } => loss,
     });
-    let parted = parted(scenario, point);
     let of_type = |node_type: NodeType| {
         let index = node_type as usize;
         let interval = if is_flat { adaptive.base_interval } else { adaptive.calculate_interval(node_type) };
@@ -88,6 +88,9 @@ fn of_heartbeats(scenario: &Scenario, point: &Point) -> f64 {
         let outages = turns.departures[index] - churned.departures[index];
         let returns = turns.returns[index] - churned.returns[index];
         let patience = interval.as_secs_f64() * f64::from(detector.intervals());
+        // The last heartbeat before a partition came up to an interval before it.
+        let parted =
+            parted(scenario, point, |lasts| ((lasts - patience) / interval.as_secs_f64() + 1.0).clamp(0.0, 1.0));
         observers[index] * (outages + 2.0 * returns + 2.0 * nodes * (beats * wrong + parted))
             + of_churn(scenario, point, node_type, observers[index], patience)
     };
@@ -157,12 +160,13 @@ pub(super) fn share(scenario: &Scenario, point: &Point, set: &NodeSet) -> f64 {
     faults::expected(set, &scenario.network, point) / f64::from(point.population.total())
 }
 
-/// The share of all pairs of nodes that partitions part, in either order; each partition counts.
-fn parted(scenario: &Scenario, point: &Point) -> f64 {
+/// The share of all pairs of nodes that partitions part, in either order; each partition counts, as far as it is `noticed`
+/// if it lasts for so many seconds.
+fn parted(scenario: &Scenario, point: &Point, noticed: impl Fn(f64) -> f64) -> f64 {
     let partitions = scenario.faults.disturbances.partitions.iter();
-    partitions.fold(0.0, |sum, (_, set)| {
+    partitions.fold(0.0, |sum, (during, set)| {
         let side = share(scenario, point, set);
-        sum + 2.0 * side * (1.0 - side)
+        sum + 2.0 * side * (1.0 - side) * noticed(during.end.since(during.start).as_secs_f64())
     })
 }
 
@@ -254,7 +258,11 @@ mod tests {
             |approach: &str| TIERS.replace("nodes = \"100K\"\n", few) + &format!("approaches = \"{approach}\"\n{half}");
         let scenario = parse("a.toml", &with_few("swim"), &[]).unwrap_or_else(|error| panic!("{error}"));
         assert_eq!(expected(&scenario, &scenario.points[0]), 3.0 * 0.5 * 1e6);
-        check("ping", &format!("[detection]\n{half}"), 2.0 * 0.5 * 100_000.0);
+        // Four intervals without a heartbeat make a verdict: always, where the first of them began late enough, never.
+        for (interval, share) in [("5s", 1.0), ("8s", 0.125), ("9s", 0.0)] {
+            let heard = format!("[detection]\n[heartbeat]\ninterval = \"{interval}\"\n{half}");
+            check("ping", &heard, 2.0 * 0.5 * 100_000.0 * share);
+        }
     }
 
     #[test]
