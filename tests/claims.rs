@@ -37,6 +37,29 @@ fn every_id_has_a_definition_and_every_definition_an_id() {
 }
 
 #[test]
+fn the_rows_in_readme_are_of_the_committed_record() {
+    let record = rows(include_str!("../results/claims/claims.csv"));
+    let recorded: BTreeSet<_> = record.iter().map(|row| row["id"].as_str()).collect();
+    assert_eq!(recorded, claims().iter().map(|claim| claim.id.as_str()).collect());
+    assert!(record.iter().all(|row| row["missing"].is_empty()));
+    let shown =
+        include_str!("../README.md").lines().filter(|line| line.starts_with("| QN-") || line.starts_with("| UR-"));
+    let mut count = 0;
+    for line in shown {
+        let cells: Vec<_> = line.split('|').map(str::trim).collect();
+        let parts: Vec<_> = record.iter().filter(|row| row["id"] == cells[1]).collect();
+        let [verdict, obtained] = [cells[7], cells[6]];
+        let of_machine = |row: &&std::collections::BTreeMap<String, String>| row["machine_verdict"].clone();
+        let found = parts.first().map(|row| row["simulated_verdict"].clone()).filter(|verdict| !verdict.is_empty());
+        assert_eq!(Some(verdict.to_owned()), found.or_else(|| parts.first().map(of_machine)), "{line}");
+        let ways: BTreeSet<_> = parts.iter().map(|row| row["obtained"].as_str()).collect();
+        assert!(obtained.split(", ").all(|way| ways.contains(way)), "{line}: {ways:?}");
+        count += 1;
+    }
+    assert_eq!(count, 10);
+}
+
+#[test]
 fn every_run_is_needed_and_every_needed_run_is_there() {
     let made: BTreeSet<_> = RUNS.iter().map(|run| run.name).chain(SOURCES).collect();
     let needed: BTreeSet<_> = definitions().flat_map(|definition| definition.runs).copied().collect();
