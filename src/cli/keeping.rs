@@ -82,15 +82,7 @@ pub(super) fn simulate(
             return broken(scenario, folder, results, None);
         }
         let progress = Arc::new(Progress::default());
-        let title = format!(
-            "{} {}/{} {} {}",
-            scenario.name,
-            number + 1,
-            scenario.points.len(),
-            point.label,
-            point.population.total()
-        );
-        let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
+        let line = ProgressLine::start(scenario, number, &progress, quiet);
         let watched = metrics::begin(scenario, point, &progress);
         let ran =
             run_on(scenario, number, threads, &Watch { progress: &progress, clock: &clock }, folder, alarm.as_ref());

@@ -11,6 +11,7 @@ use super::text::{WIDTH, width};
 use super::watch::log;
 use crate::contract::SimSpan;
 use crate::engine::Progress;
+use crate::scenario::Scenario;
 
 const REDRAW: Duration = Duration::from_millis(100);
 /// Steps of the bar.
@@ -29,8 +30,11 @@ pub(super) struct ProgressLine {
 }
 
 impl ProgressLine {
-    /// Follows `progress` of a run of `span` simulated time that `title` names; draws nothing if `quiet`.
-    pub(super) fn start(title: String, span: SimSpan, progress: &Arc<Progress>, quiet: bool) -> Self {
+    /// Follows `progress` of point number `number` of `scenario`; draws nothing if `quiet`.
+    pub(super) fn start(scenario: &Scenario, number: usize, progress: &Arc<Progress>, quiet: bool) -> Self {
+        let (point, points) = (&scenario.points[number], scenario.points.len());
+        let (approach, nodes, span) = (&point.label, point.population.total(), point.warmup + point.measure);
+        let title = format!("{} {}/{points} {approach} {nodes}", scenario.name, number + 1);
         let bar = ProgressBar::with_draw_target(Some(STEPS), target(quiet));
         if bar.is_hidden() {
             return ProgressLine { bar, done: Arc::default(), drawer: None };

@@ -351,9 +351,7 @@ fn simulate_into(
     let mut results = Vec::with_capacity(scenario.points.len());
     for (number, point) in scenario.points.iter().enumerate() {
         let progress = Arc::new(Progress::default());
-        let (approach, nodes) = (&point.label, point.population.total());
-        let title = format!("{} {}/{} {approach} {nodes}", scenario.name, number + 1, scenario.points.len());
-        let line = ProgressLine::start(title, point.warmup + point.measure, &progress, quiet);
+        let line = ProgressLine::start(scenario, number, &progress, quiet);
         let watched = metrics::begin(scenario, point, &progress);
         let watch = Watch { progress: &progress, clock: &clock };
         let result = match traces.as_deref_mut() {
