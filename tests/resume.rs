@@ -220,7 +220,7 @@ fn an_interrupt_leaves_a_checkpoint_and_partial_results_that_say_so() {
 #[test]
 fn an_interrupt_while_a_point_is_built_does_not_wait_for_it() {
     let bench = Bench::new();
-    let nodes = ["--set", "nodes=[500, 2M]", "--set", "approaches=ping"];
+    let nodes = ["--set", "nodes=[500, 2_000_000]", "--set", "approaches=ping"];
     let mut command = bench.command(&["run", "kept.toml", "--log", "info", "--log-file", "run.log"]);
     let mut run = command.args(nodes).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
     let begun = || fs::read_to_string(bench.path("run.log")).map_or(0, |log| log.matches("a point begins").count());
