@@ -57,6 +57,8 @@ struct Failed {
     /// How many changes it made, and how many of them failed.
     changes: usize,
     failed: usize,
+    /// What the first of these would have changed.
+    first: String,
 }
 
 /// Runs `args` in `bench`, with the change number `at` failing with `error`, and all later ones too if `goes_on`.
@@ -71,9 +73,10 @@ fn run(bench: &Bench, args: &[&str], at: usize, error: i32, goes_on: bool) -> Op
         return None;
     }
     let report = bench.text("report");
-    let mut numbers = report.split_whitespace().map(|number| number.parse().ok());
-    let (changes, failed) = (numbers.next()??, numbers.next()??);
-    Some(Failed { output, changes, failed })
+    let mut parts = report.trim_end().splitn(3, ' ');
+    let mut number = || parts.next()?.parse().ok();
+    let (changes, failed) = (number()?, number()?);
+    Some(Failed { output, changes, failed, first: parts.next().unwrap_or_default().to_owned() })
 }
 
 /// Every file below `out` with what it holds; of a summary what is the same on every machine.
@@ -97,9 +100,15 @@ fn files(bench: &Bench) -> BTreeMap<PathBuf, Vec<u8>> {
     found
 }
 
+/// Two points that take so long that each is kept on the way.
+const KEPT: &str = "name = \"kept\"\nnodes = 400\nwarmup = \"1s\"\nmeasure = \"40s\"\n\
+    tiers = { super = 5, full = 50, mobile = 40 }\nheartbeat.interval = \"400ms\"\n\
+    approaches = [\"ping\", \"swim\"]\nnetwork.loss = 0.02\n";
+
 fn prepared(case: &Case) -> Bench {
     let bench = Bench::new();
     bench.write("tiny.toml", TINY);
+    bench.write("kept.toml", KEPT);
     bench.write("sweep.toml", &(TINY.replace("tiny", "sweep") + AXES));
     fs::create_dir(bench.path("out")).unwrap();
     (case.prepare)(&bench);
@@ -183,6 +192,108 @@ fn a_baseline_that_is_accepted_anew() {
         bench.write("tiny.toml", TINY);
     };
     check(&Case { prepare, args: &["accept", "tiny.toml", "--yes", "--baseline", "out"], stride: 1 });
+}
+
+/// Fails changes of a run that is kept, in turn. How often it is kept is up to the clock, so the changes are not the same
+/// each time: what counts is that nothing is there in part, and that the run goes on to its end once the disk is well.
+/// Returns how many changes failed below the checkpoint, and how many elsewhere.
+#[track_caller]
+fn check_kept(prepare: &dyn Fn(&Bench), args: &[&str], stride: usize) -> [usize; 2] {
+    let begin = || {
+        let bench = Bench::new();
+        bench.write("kept.toml", KEPT);
+        fs::create_dir(bench.path("out")).unwrap();
+        prepare(&bench);
+        bench
+    };
+    let whole = begin();
+    made(&whole, args);
+    let expected = files(&whole);
+    assert!(expected.keys().all(|path| !path.starts_with("kept/checkpoint")) && expected.len() > 8, "{expected:?}");
+    let mut places = [0; 2];
+    for at in (1..).step_by(stride) {
+        let mut is_past_the_end = true;
+        for (error, goes_on) in [(NO_SPACE, true), (INPUT_OUTPUT, false)] {
+            let bench = begin();
+            let was_kept = bench.exists("out/kept/checkpoint/run");
+            let Some(Failed { output, failed, first, .. }) = run(&bench, args, at, error, goes_on) else {
+                eprintln!("skipped: there is no compiler, or the kernel does not tell of calls");
+                return [1; 2];
+            };
+            let what = format!("{args:?}, change {at} ({first}), error {error}: {}", said(&output));
+            if failed == 0 {
+                assert_eq!(output.status.code(), Some(0), "{what}");
+                continue;
+            }
+            is_past_the_end = false;
+            let is_of_checkpoint = first.contains("/kept/checkpoint");
+            places[usize::from(!is_of_checkpoint)] += 1;
+            assert_eq!(output.status.code(), Some(4), "{what}");
+            assert!(said(&output).contains("error[Q0400]: ") && said(&output).contains("out"), "{what}");
+            for (path, bytes) in files(&bench).iter().filter(|(path, _)| !path.starts_with("kept/checkpoint")) {
+                assert!(expected.get(path) == Some(bytes), "{} is there in part: {what}", path.display());
+            }
+            let is_kept = bench.exists("out/kept/checkpoint/run");
+            assert!(is_kept || !was_kept, "the earlier checkpoint stands: {what}");
+            let again = match is_kept {
+                true => bench.command(&["resume", "out/kept", "--quiet"]),
+                false => bench.command(args),
+            };
+            assert_eq!(again.status.code(), Some(0), "{what}{}", said(&again));
+            assert!(files(&bench) == expected, "{what}");
+        }
+        if is_past_the_end {
+            return places;
+        }
+    }
+    unreachable!("a command makes so many changes and no more")
+}
+
+const RUN_KEPT: [&str; 9] =
+    ["run", "kept.toml", "--quiet", "--checkpoint-every", "10ms", "--threads", "1", "--out", "out"];
+
+/// Leaves the checkpoint of a run of which a point is under way: a disk that failed later left it.
+fn with_checkpoint() -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    for at in 20.. {
+        let bench = Bench::new();
+        bench.write("kept.toml", KEPT);
+        fs::create_dir(bench.path("out")).unwrap();
+        let Some(Failed { failed, .. }) = run(&bench, &RUN_KEPT, at, INPUT_OUTPUT, true) else { break };
+        assert!(failed > 0, "the run is long enough to be kept");
+        let names = bench.names("out/kept/checkpoint");
+        if names.iter().any(|name| name.ends_with(".state")) {
+            copy_all(&bench.path("out"), copy.path());
+            break;
+        }
+    }
+    copy
+}
+
+/// Copies all that is in the folder `from`.
+fn copy_all(from: &Path, to: &Path) {
+    assert!(Command::new("cp").arg("-r").arg(from.join(".")).arg(to).status().unwrap().success());
+}
+
+fn check_checkpoints(stride: usize) {
+    let [of_checkpoint, elsewhere] = check_kept(&nothing, &RUN_KEPT, stride);
+    assert!(of_checkpoint > 0 && elsewhere > 0, "{of_checkpoint} {elsewhere}");
+    let kept = with_checkpoint();
+    let args = ["resume", "out/kept", "--quiet", "--checkpoint-every", "1d"];
+    if kept.path().join("kept").exists() {
+        check_kept(&|bench| copy_all(kept.path(), &bench.path("out")), &args, stride);
+    }
+}
+
+#[test]
+fn a_run_that_is_kept_and_one_that_goes_on() {
+    check_checkpoints(13);
+}
+
+#[test]
+#[ignore = "makes four hundred runs: cargo test --test machine_faults -- --ignored"]
+fn every_change_of_a_run_that_is_kept_and_of_one_that_goes_on() {
+    check_checkpoints(1);
 }
 
 #[test]

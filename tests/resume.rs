@@ -218,6 +218,30 @@ fn an_interrupt_leaves_a_checkpoint_and_partial_results_that_say_so() {
 }
 
 #[test]
+fn an_interrupt_while_a_point_is_built_does_not_wait_for_it() {
+    let bench = Bench::new();
+    let nodes = ["--set", "nodes=[500, 2_000_000]", "--set", "approaches=ping"];
+    let mut command = bench.command(&["run", "kept.toml", "--log", "info", "--log-file", "run.log"]);
+    let mut run = command.args(nodes).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let begun = || fs::read_to_string(bench.path("run.log")).map_or(0, |log| log.matches("a point begins").count());
+    while begun() < 2 {
+        assert!(run.try_wait().unwrap().is_none(), "the second point takes long to build");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    assert!(Command::new("kill").args(["-INT", &run.id().to_string()]).status().unwrap().success());
+    let output = run.wait_with_output().unwrap();
+    let text = said(&output);
+    assert_eq!(output.status.code(), Some(130), "{text}");
+    assert!(text.contains("1 of 2 points are whole") && text.contains("was still being built"), "{text}");
+    let partial = fs::read_to_string(bench.path("results/kept/partial/summary.json")).unwrap();
+    assert!(deterministic(&partial)["partial"].as_str().is_some_and(|short_of| short_of.contains("being built")));
+    let mut kept = names(&bench.path("results/kept/checkpoint"));
+    kept.sort();
+    assert_eq!(kept, ["point-1.result", "run"], "what is done is kept");
+    assert!(fs::read_to_string(bench.path("run.log")).unwrap().contains("the command ends"));
+}
+
+#[test]
 fn a_checkpoint_that_is_torn_damaged_or_foreign_is_refused_and_stays() {
     // An interrupt may come just between two points, which leaves nothing but whole ones.
     let left_under_way = |_| {

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::metrics::{Flow, Metric, PointResult, Tolerance, metric_value};
+use crate::metrics::{Flow, Metric, PointResult, Tolerance, long_row, metric_value};
 
 /// Longest baseline that is read, in bytes.
 pub const BASELINE_BYTES_MAX: usize = 16_000_000;
+/// Longest row, in bytes.
+const ROW_BYTES_MAX: usize = 10_000;
 /// Version of the file's layout.
 const FORMAT: u64 = 1;
 /// Most buckets of traffic that a baseline keeps of a point; where there are more, neighbours are put together.
@@ -126,6 +128,9 @@ impl Fingerprint {
         let mut read = Reading::default();
         let mut reader = csv::Reader::from_reader(bytes);
         let damaged = |line, reason: &str| BaselineError::Damaged { line, reason: reason.to_owned() };
+        if let Some(line) = long_row(bytes, ROW_BYTES_MAX) {
+            return Err(damaged(line, "the row is longer than any that is written"));
+        }
         if reader.headers().is_ok_and(|header| header != COLUMNS.as_slice()) {
             return Err(damaged(1, &format!("the columns are not {}", COLUMNS.join(","))));
         }

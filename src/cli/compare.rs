@@ -26,7 +26,7 @@ const METRICS_FILE: &str = "metrics.csv";
 const SUMMARY_FILE: &str = "summary.json";
 /// Longest summary and sheet that are read, in bytes.
 const SUMMARY_BYTES_MAX: u64 = 64_000_000;
-const SHEET_BYTES_MAX: u64 = 500_000_001;
+const SHEET_BYTES_MAX: u64 = 500_000_000;
 
 /// Arguments of `qnetsim compare`.
 #[derive(Debug, clap::Args)]
@@ -159,11 +159,15 @@ fn command_of(folder: &Path) -> Option<String> {
 /// The bytes of the file `path`, at most `bytes_max` of them.
 fn bytes_of(path: &Path, bytes_max: u64) -> io::Result<Vec<u8>> {
     // Before it is opened: a pipe would keep the program waiting for ever.
-    if !fs::metadata(path)?.is_file() {
+    let data = fs::metadata(path)?;
+    if !data.is_file() {
         return Err(io::Error::other("it is no ordinary file"));
     }
+    if data.len() > bytes_max {
+        return Err(io::Error::other(format!("it has more than {bytes_max} bytes")));
+    }
     let mut bytes = Vec::new();
-    File::open(path)?.take(bytes_max).read_to_end(&mut bytes)?;
+    File::open(path)?.take(bytes_max + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

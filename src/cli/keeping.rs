@@ -1,13 +1,14 @@
 //! Runs that are kept: checkpoints by the clock and at an interrupt, and what is left when one is broken off.
 
 mod folder;
+mod leaving;
 
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::str::FromStr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::Failure;
@@ -19,6 +20,8 @@ use crate::engine::{Checkpoint, Keeper, Progress, Snapshot};
 use crate::metrics::PointResult;
 use crate::scenario::build::{Ending, Keeping, RunError, Watch, run_kept};
 use crate::scenario::{Point, Scenario};
+
+use leaving::{Stage, or_leave};
 
 pub(super) use folder::{Folder, RunNote, is_kept};
 
@@ -59,46 +62,58 @@ pub(super) enum Simulated {
 }
 
 /// Runs every point of `scenario` that is not done, and has checkpoints taken into `folder`: after every span of `every`,
-/// or not so often where they take more than 3 % of the time; and at an interrupt.
+/// or not so often where they take more than 3 % of the time; and at an interrupt. One that comes while a point is being
+/// built cannot wait for that: `leave` ends the process with what there is.
 pub(super) fn simulate(
     scenario: &Scenario,
     threads: usize,
     quiet: bool,
     every: Option<Duration>,
     folder: &mut Folder,
+    leave: &(dyn Fn(Result<Simulated, Failure>) + Sync),
 ) -> Result<Simulated, Failure> {
     let _deferred = Deferred::begin();
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
     let start = Instant::now();
     let clock = move || start.elapsed().as_secs_f64();
     let alarm = every.map(Alarm::set);
+    let folder = Mutex::new(folder);
     let mut results = Vec::with_capacity(scenario.points.len());
     for (number, point) in scenario.points.iter().enumerate() {
-        if let Some(result) = folder.result(number)? {
+        if let Some(result) = lock(&folder).result(number)? {
             results.push(result);
             continue;
         }
         if Deferred::is_asked() {
-            return broken(scenario, folder, results, None);
+            return broken(scenario, &mut lock(&folder), results, None);
         }
         let progress = Arc::new(Progress::default());
         let line = ProgressLine::start(scenario, number, &progress, quiet);
         let watched = metrics::begin(scenario, point, &progress);
-        let ran =
-            run_on(scenario, number, threads, &Watch { progress: &progress, clock: &clock }, folder, alarm.as_ref());
+        let watch = Watch { progress: &progress, clock: &clock };
+        let stage = Stage::default();
+        let leave = || leave(broken(scenario, &mut lock(&folder), results.clone(), Some((point, None))));
+        let run = || run_on(scenario, number, threads, &watch, &folder, alarm.as_ref(), &stage);
+        let ran = or_leave(&stage, &leave, run);
         drop(line);
         match ran? {
             Ending::Whole(result) => {
                 watched.done(&result);
                 if every.is_some() {
-                    folder.keep_result(number, &result)?;
+                    lock(&folder).keep_result(number, &result)?;
                 }
                 results.push(*result);
             }
-            Ending::Broken { at, result } => return broken(scenario, folder, results, Some((point, at, result))),
+            Ending::Broken { at, result } => {
+                return broken(scenario, &mut lock(&folder), results, Some((point, Some((at, result)))));
+            }
         }
     }
     Ok(Simulated::Whole(results))
+}
+
+fn lock<'m, 'f>(folder: &'m Mutex<&'f mut Folder>) -> MutexGuard<'m, &'f mut Folder> {
+    folder.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Runs point number `number` from where it stands.
@@ -107,8 +122,9 @@ fn run_on(
     number: usize,
     threads: usize,
     watch: &Watch<'_>,
-    folder: &mut Folder,
+    folder: &Mutex<&mut Folder>,
     alarm: Option<&Alarm>,
+    stage: &Stage,
 ) -> Result<Ending, Failure> {
     let refused = |path: &std::path::Path, error: &RunError| match error {
         RunError::Checkpoint(error) => Failure {
@@ -117,11 +133,11 @@ fn run_on(
         },
         error => Failure::of(Failure::INTERNAL, error),
     };
-    let path = folder.state_path(number);
-    let mut state = folder.state(number)?;
+    let path = lock(folder).state_path(number);
+    let mut state = lock(folder).state(number)?;
     let from = state.as_mut().map(|state| Checkpoint::open(&mut state.file, state.bytes)).transpose();
     let from = from.map_err(|error| refused(&path, &error.into()))?;
-    let mut keeper = PointKeeper { folder, number, alarm, failure: None };
+    let mut keeper = PointKeeper { folder, number, alarm, stage, failure: None };
     let ran = run_kept(scenario, &scenario.points[number], threads, watch, Keeping { keeper: &mut keeper, from });
     match keeper.failure {
         Some(failure) => Err(failure),
@@ -129,13 +145,16 @@ fn run_on(
     }
 }
 
+/// When a point was broken off, and what was measured of it.
+type Measured = (SimTime, Option<Box<PointResult>>);
+
 /// Keeps the points that are done of a run that was interrupted, and says what it is short of. The state of the point
 /// under way is kept already.
 fn broken(
     scenario: &Scenario,
     folder: &mut Folder,
     mut results: Vec<PointResult>,
-    under_way: Option<(&Point, SimTime, Option<Box<PointResult>>)>,
+    under_way: Option<(&Point, Option<Measured>)>,
 ) -> Result<Simulated, Failure> {
     folder.begin()?;
     for (number, result) in results.iter().enumerate() {
@@ -145,12 +164,16 @@ fn broken(
     }
     let (done, all) = (results.len(), scenario.points.len());
     let mut short_of = format!("interrupted: {done} of {all} points are whole");
-    if let Some((point, at, result)) = under_way {
-        let (approach, nodes, span) = (&point.label, point.population.total(), point.warmup + point.measure);
+    let of = |point: &Point| format!("; {} at {} nodes", point.label, point.population.total());
+    if let Some((point, None)) = under_way {
+        short_of += &format!("{} is left out, as it was still being built", of(point));
+    }
+    if let Some((point, Some((at, result)))) = under_way {
+        let span = point.warmup + point.measure;
         // Windows end at odd nanoseconds, which nobody wants to read.
         let end = SimSpan::from_millis(at.as_nanos() / 1_000_000);
         let what = if result.is_some() { "is measured up to" } else { "is left out, as measuring had not begun at" };
-        short_of += &format!("; {approach} at {nodes} nodes {what} {end} of {span}, without figures of mechanisms");
+        short_of += &format!("{} {what} {end} of {span}, without figures of mechanisms", of(point));
         results.extend(result.map(|result| *result));
     }
     Ok(Simulated::Broken { results, short_of })
@@ -196,15 +219,17 @@ impl Alarm {
 }
 
 /// Keeps the point under way.
-struct PointKeeper<'a> {
-    folder: &'a mut Folder,
+struct PointKeeper<'a, 'f> {
+    folder: &'a Mutex<&'f mut Folder>,
     number: usize,
     alarm: Option<&'a Alarm>,
+    stage: &'a Stage,
     failure: Option<Failure>,
 }
 
-impl Keeper for PointKeeper<'_> {
+impl Keeper for PointKeeper<'_, '_> {
     fn is_wanted(&self) -> bool {
+        self.stage.run();
         Deferred::is_asked() || self.alarm.is_some_and(|alarm| alarm.is_due.load(Ordering::Relaxed))
     }
 
@@ -216,7 +241,7 @@ impl Keeper for PointKeeper<'_> {
         }
         #[allow(clippy::disallowed_methods, reason = "how long a checkpoint takes decides when the next is due")]
         let start = Instant::now();
-        let kept = self.folder.keep_state(self.number, snapshot);
+        let kept = lock(self.folder).keep_state(self.number, snapshot);
         if let Some(alarm) = self.alarm {
             alarm.reset(start.elapsed());
         }

@@ -315,6 +315,16 @@ pub fn main() -> ExitCode {
         Ok(()) => failure_of(command),
         Err(failure) => Some(failure),
     };
+    ExitCode::from(tell(failure))
+}
+
+/// Ends the process, as [`main`] does when a command has ended.
+fn leave(failure: Option<Failure>) {
+    std::process::exit(tell(failure).into());
+}
+
+/// Says how the command ended, and returns its exit code.
+fn tell(failure: Option<Failure>) -> u8 {
     let mut code = failure.as_ref().map_or(0, |failure| failure.code);
     for failure in failure.into_iter().chain(watch::finish(code)) {
         // Nothing is left to be done if standard error is gone.
@@ -323,7 +333,7 @@ pub fn main() -> ExitCode {
             code = failure.code;
         }
     }
-    ExitCode::from(code)
+    code
 }
 
 /// Does what `command` asks for, and returns why it failed if it did.

@@ -139,15 +139,21 @@ fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, traces: Option<&mut T
 impl Session<'_> {
     /// Runs what is not done yet, kept in `kept`.
     pub(super) fn run(&self, kept: &mut Folder) -> Result<(), Failure> {
-        let (results, short_of) = match simulate_kept(self.scenario, self.threads, self.quiet, self.every, kept)? {
-            Simulated::Whole(points) => {
-                return self.finish(&points, |_| {
-                    step("results-written");
-                    self.remove_partial()?;
-                    kept.forget()?;
-                    Ok(String::new())
-                });
-            }
+        let leave = |left| super::leave(self.whole(left).err());
+        let simulated = simulate_kept(self.scenario, self.threads, self.quiet, self.every, kept, &leave);
+        let points = self.whole(simulated)?;
+        self.finish(&points, |_| {
+            step("results-written");
+            self.remove_partial()?;
+            kept.forget()?;
+            Ok(String::new())
+        })
+    }
+
+    /// All points, unless the run was broken off: then what there is of it is written, and that is the failure.
+    fn whole(&self, simulated: Result<Simulated, Failure>) -> Result<Vec<PointResult>, Failure> {
+        let (results, short_of) = match simulated? {
+            Simulated::Whole(points) => return Ok(points),
             Simulated::Broken { results, short_of } => (results, short_of),
         };
         let partial = self.folder.join(PARTIAL_FOLDER);

@@ -10,6 +10,7 @@ mod memory;
 mod metric;
 mod population;
 mod result;
+mod rows;
 mod spread;
 mod stored;
 mod traffic;
@@ -24,6 +25,7 @@ pub use memory::{available_memory, peak_memory, reset_peak_memory, resident_memo
 pub use metric::{Measurement, Metric, Unit, may_be_figure, measurements, metric_value, named_figures};
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, TimelineBucket};
+pub use rows::long_row;
 pub use spread::{Bandwidth, Spread};
 pub use stored::{StaticStr, StoredHistogram};
 pub use traffic::{Count, Flow, Traffic};

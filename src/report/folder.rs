@@ -8,6 +8,7 @@ use csv::StringRecord;
 use serde::Deserialize;
 
 use super::SUMMARY_FORMAT;
+use crate::metrics::long_row;
 
 /// Version of the layout of the files that sweeps store and read again.
 pub const STORED_FORMAT: u64 = 1;
@@ -19,6 +20,8 @@ pub(super) const ROWS_MAX: usize = 500_000;
 pub(super) const COLUMNS_MAX: usize = 64;
 /// Bytes of a cell.
 pub(super) const CELL_BYTES_MAX: usize = 4_096;
+/// Bytes of a row: cells that are longer together were written by nobody, and are not to be told apart.
+const ROW_BYTES_MAX: usize = 100_000;
 /// The largest number, either way.
 pub(super) const NUMBER_MAX: f64 = 1e30;
 
@@ -149,13 +152,15 @@ impl<'f> ResultFolder<'f> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
             Ok(data) if !data.is_file() => return Err(failed(io::Error::other("it is no ordinary file"))),
+            Ok(data) if data.len() > FILE_BYTES_MAX => return Err(failed(too_long())),
             Ok(_) => {}
         }
         let mut bytes = Vec::new();
         let read = File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
         read.map_err(failed)?;
+        // It may have grown since.
         if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(failed(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))));
+            return Err(failed(too_long()));
         }
         Ok(Some(bytes))
     }
@@ -189,6 +194,10 @@ impl<'f> ResultFolder<'f> {
     }
 }
 
+fn too_long() -> io::Error {
+    io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))
+}
+
 const CONTROL: &str = "a control character, which no result has";
 
 /// Whether `letter` may stand in a result: not what XML forbids, nor what changes how its neighbours are read.
@@ -208,6 +217,9 @@ pub(super) struct Sheet {
 impl Sheet {
     fn read(file: String, text: &str) -> Result<Sheet, ReadError> {
         let refuse = |line: u64, reason: String| ReadError::Malformed { file: file.clone(), line, reason };
+        if let Some(line) = long_row(text.as_bytes(), ROW_BYTES_MAX) {
+            return Err(refuse(line, format!("a row of more than {ROW_BYTES_MAX} bytes")));
+        }
         let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(text.as_bytes());
         let headers = reader.headers().map_err(|error| refuse(1, error.to_string()))?.clone();
         let columns: Vec<String> = headers.iter().map(str::to_owned).collect();
@@ -358,14 +370,16 @@ mod tests {
     fn what_no_run_writes_is_refused_with_its_line() {
         let mut long = b"a\n".to_vec();
         long.extend(vec![b'x'; CELL_BYTES_MAX + 1]);
+        let wide = [b"a\n".to_vec(), vec![b','; ROW_BYTES_MAX + 1]].concat();
         let many = (0..=COLUMNS_MAX).map(|at| format!("c{at}")).collect::<Vec<_>>().join(",");
-        let cases: [(&[u8], &str); 7] = [
+        let cases: [(&[u8], &str); 8] = [
             (b"a,b\n1,2\n3\n", "a.csv, line 3: 1 cells under 2 columns"),
             (b"a,a\n1,2\n", "a.csv, line 1: the column `a` stands here twice"),
             (b"a\n1\n\xff\n", "a.csv, line 3: it is not UTF-8"),
             (b"a\nx\x1b[2J\n", "a.csv, line 2: a control character, which no result has"),
             ("a\nx\u{202e}y\n".as_bytes(), "a.csv, line 2: a control character, which no result has"),
             (&long, "a.csv, line 2: a cell of more than 4096 bytes"),
+            (&wide, "a.csv, line 2: a row of more than 100000 bytes"),
             (many.as_bytes(), "a.csv, line 1: more than 64 columns"),
         ];
         for (text, expected) in cases {

@@ -118,8 +118,7 @@ impl Manifest {
     /// # Errors
     /// If the bytes are anything else, or of a later version.
     pub fn from_json(bytes: &[u8]) -> Result<Self, StoredError> {
-        let value = StoredError::document(bytes, Manifest::BYTES_MAX)?;
-        let manifest: Manifest = serde_json::from_value(value).map_err(|error| StoredError::damaged(&error))?;
+        let manifest: Manifest = StoredError::document(bytes, Manifest::BYTES_MAX)?;
         manifest.check().map_err(|reason| StoredError::Damaged(reason.to_owned()))?;
         Ok(manifest)
     }

@@ -6,12 +6,15 @@ use csv::StringRecord;
 use thiserror::Error;
 
 use super::compare::{Figure, Key, Results};
+use crate::metrics::long_row;
 use crate::report::{METRICS_COLUMNS, RUN_COLUMNS};
 
 /// Longest sheet that is read, in bytes.
 const BYTES_MAX: usize = 500_000_000;
 /// Longest text of a cell, in bytes.
 const CELL_BYTES_MAX: usize = 1_000;
+/// Longest row, in bytes.
+const ROW_BYTES_MAX: usize = 100_000;
 
 /// Why a sheet cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -88,6 +91,9 @@ fn rows(bytes: &[u8], check: impl FnOnce(&StringRecord) -> Result<(), ReadError>
     if bytes.last().is_some_and(|last| *last != b'\n') {
         let line = 1 + bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
         return Err(damaged(line, "the line has no end"));
+    }
+    if let Some(line) = long_row(bytes, ROW_BYTES_MAX) {
+        return Err(damaged(line, "the row is longer than any that is written"));
     }
     let mut reader = csv::Reader::from_reader(bytes);
     let header = reader.headers().map_err(|_| damaged(1, "not UTF-8 text"))?;
@@ -168,6 +174,7 @@ mod tests {
         check("0.1,ping", "0.1,0.2,ping", 2);
         check("0.1,ping", "\u{1b}[1m,ping", 2);
         check("state,B,13", "state,s,13", 3);
+        check("state,B,13", &",".repeat(ROW_BYTES_MAX), 3);
         for text in ["", "a,b\n1,2\n", &METRICS.replace("metric", "figure")] {
             assert!(matches!(read_metrics(text.as_bytes()), Err(ReadError::Columns(_))), "{text}");
         }

@@ -14,6 +14,9 @@ use super::tree::Value;
 /// Bytes of the name of a file.
 const NAME_BYTES_MAX: usize = 255;
 
+/// Cells of a row that are read; no file that is used has a hundredth of them.
+const CELLS_MAX: usize = 10_000;
+
 /// Where files are looked for, and the texts of those that were read, so that problems can point into them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Files {
@@ -91,7 +94,7 @@ pub(super) struct CsvFile {
 pub(super) struct Row<'f> {
     /// The whole line.
     pub(super) at: Place,
-    /// At least one.
+    /// At least one, and at most [`CELLS_MAX`]: further ones are left out.
     pub(super) cells: Vec<Cell<'f>>,
 }
 
@@ -127,7 +130,7 @@ impl CsvFile {
         }
         let from = start + line.find(content).unwrap_or(0);
         let mut cell_start = from;
-        let cells = content.split(',').map(|written| {
+        let cells = content.split(',').take(CELLS_MAX).map(|written| {
             let trimmed = written.trim();
             let at = cell_start + (written.len() - written.trim_start().len());
             cell_start += written.len() + 1;

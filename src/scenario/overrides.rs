@@ -5,6 +5,9 @@ use super::problem::{Draft, Place};
 use super::quantity::short;
 use super::tree::{Entry, Kind, Table, Value, value_or_text};
 
+/// Parts of a dotted key: no key has half as many, and what is read of a key goes into it part by part.
+const SEGMENTS_MAX: usize = 16;
+
 /// What problems of an override name as their source.
 pub(super) fn source_name(text: &str) -> String {
     format!("--set {}", short(text))
@@ -63,6 +66,11 @@ fn segments(path: &str, source: usize) -> Result<Vec<(&str, Place)>, Draft> {
     let mut start = 0;
     let mut segments = Vec::new();
     for written in path.split('.') {
+        if segments.len() == SEGMENTS_MAX {
+            let at = Place { source, start: 0, end: path.len() };
+            let title = format!("a key of more than {SEGMENTS_MAX} parts");
+            return Err(Draft::new(at, title, "no key is that long: see `qnetsim explain`").code(Code::Override));
+        }
         let segment = written.trim();
         let from = start + (written.len() - written.trim_start().len());
         let at = Place { source, start: from, end: from + segment.len() };
@@ -114,6 +122,7 @@ mod tests {
         check(&["=1"], 0, "names with dots between them");
         check(&["a..b=1"], 2, "names with dots between them");
         check(&["a.\"b\"=1"], 2, "names with dots between them");
+        check(&[&format!("a{}=1", ".a".repeat(60_000))], 0, "a key of more than 16 parts");
         check(&["a=1", "a.b=2"], 0, "`a` is integer 1 and has no keys of its own");
     }
 }

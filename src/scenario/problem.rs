@@ -211,6 +211,8 @@ impl Draft {
         let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
         let line_end = text[start..].find('\n').map_or(text.len(), |newline| start + newline);
         let line_end = line_start + text[line_start..line_end].trim_end_matches('\r').len();
+        // What is shown ends before the end of the line, whatever that is made of.
+        let start = start.min(line_end);
         let from = text.floor_char_boundary(line_start.max(start.saturating_sub(EXCERPT_BEFORE)));
         let to = text.ceil_char_boundary(line_end.min(start.saturating_add(EXCERPT_AFTER))).max(from);
         let caret_end = text.floor_char_boundary(self.at.end).clamp(start, to.max(start));
@@ -272,7 +274,9 @@ mod tests {
 
     #[test]
     fn any_place_in_any_text_can_be_shown() {
-        for text in ["", "a", "é\nü", "\r\n\r\n", &"µ".repeat(500), &format!("x\n{}", "y".repeat(1000))] {
+        for text in
+            ["", "a", "é\nü", "\r\n\r\n", &"\r".repeat(500), &"µ".repeat(500), &format!("x\n{}", "y".repeat(1000))]
+        {
             for start in 0..text.len() + 2 {
                 for end in [start, start + 1, start + 300, 0] {
                     let problem = located(text, start, end);

@@ -80,15 +80,16 @@ fn matrix(reader: &mut Reader, file: &CsvFile, holds: Holds) -> Option<(Vec<Stri
     let mut rows = file.rows();
     let header = rows.next()?;
     let regions = header_names(reader, &header)?;
-    let rows: Vec<_> = rows.collect();
-    let mut delays = Vec::new();
-    for (from, row) in rows.iter().take(regions.len()).enumerate() {
-        row_delays(reader, row, &regions, from, holds, &mut delays);
+    let (mut delays, mut found, mut last) = (Vec::new(), 0, header.at);
+    for row in rows {
+        if found < regions.len() {
+            row_delays(reader, &row, &regions, found, holds, &mut delays);
+        }
+        (found, last) = (found + 1, row.at);
     }
-    let last = rows.last().map_or(header.at, |row| row.at);
-    if rows.len() != regions.len() {
-        let title = format!("the matrix is not square: {} regions and {} rows", regions.len(), rows.len());
-        let label = match regions.get(rows.len()) {
+    if found != regions.len() {
+        let title = format!("the matrix is not square: {} regions and {found} rows", regions.len());
+        let label = match regions.get(found) {
             Some(missing) => format!("add a row for {missing} below"),
             None => format!("end with the row of {}", regions.last()?),
         };

@@ -96,7 +96,7 @@ fn folder() -> &'static PathBuf {
 }
 
 /// Which of `count` kinds the bytes are of, and the rest of them.
-fn chosen(bytes: &[u8], count: usize) -> (usize, &[u8]) {
+pub(crate) fn chosen(bytes: &[u8], count: usize) -> (usize, &[u8]) {
     bytes.split_first().map_or((0, bytes), |(first, rest)| (usize::from(first.wrapping_sub(b'0')) % count, rest))
 }
 

@@ -1,5 +1,5 @@
-//! Every decoder of bytes from others, and the readers of scenarios, of result files and of other inputs, under changed and
-//! arbitrary bytes.
+//! Every decoder of bytes from others, and the readers of scenarios, of result files, of checkpoints and of other inputs,
+//! under changed and arbitrary bytes.
 //!
 //! What is new in what became of them is kept and changed further. Without more, a run is short, and always the same. For
 //! an hour, with changes that another seed makes:
@@ -11,8 +11,10 @@
 //! ```
 //!
 //! Bytes on which a target panics are written to a file. Once it is mended, they belong into `corpus/TARGET/`, whose files
-//! are among what every run begins with.
+//! are among what every run begins with. With `QNETSIM_FUZZ_KEEP=8`, a run adds the eight shortest inputs to it of those
+//! that did something new.
 
+mod checkpoints;
 mod files;
 mod targets;
 
@@ -28,7 +30,7 @@ use targets::{TARGETS, Target, seeds};
 const RUNS: u64 = 20_000;
 /// Scenarios, and what is read from the disk or drawn, take longer.
 const SLOW_RUNS: u64 = 2_000;
-const SLOW: [&str; 5] = ["scenario", "manifest", "folder", "inputs", "users"];
+const SLOW: [&str; 6] = ["scenario", "manifest", "folder", "inputs", "users", "checkpoint"];
 /// Inputs that are kept to be changed further, and their longest.
 const KEPT_MAX: usize = 2_000;
 const LEN_MAX: usize = 2_000;
@@ -78,6 +80,16 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
+/// Writes the `count` shortest of `found` to `corpus/NAME/`.
+fn keep(name: &str, mut found: Vec<Vec<u8>>, count: usize) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
+    std::fs::create_dir_all(&folder).unwrap();
+    found.sort_by_key(Vec::len);
+    for bytes in found.iter().take(count) {
+        std::fs::write(folder.join(&blake3::hash(bytes).to_hex()[..8]), bytes).unwrap();
+    }
+}
+
 /// What `target` makes of `bytes`. If it panics, they are written to a file.
 #[expect(clippy::print_stderr, reason = "where a finding is must be told")]
 fn outcome(name: &str, target: Target, bytes: &[u8]) -> String {
@@ -101,6 +113,7 @@ fn fuzz(name: &str) {
     let most = variable("QNETSIM_FUZZ_RUNS").unwrap_or(if until.is_some() { u64::MAX } else { few });
     let (mut kept, mut outcomes) = (seeds(name), BTreeSet::new());
     kept.extend(corpus(name));
+    let known = kept.len();
     outcomes.extend(kept.iter().map(|seed| outcome(name, target, seed)));
     let key = RandomKey::new(variable("QNETSIM_FUZZ_SEED").unwrap_or(1), Domain::Protocol);
     let mut runs = 0;
@@ -114,6 +127,9 @@ fn fuzz(name: &str) {
             kept.push(bytes);
         }
         runs += 1;
+    }
+    if let Some(count) = variable("QNETSIM_FUZZ_KEEP") {
+        keep(name, kept.split_off(known), count as usize);
     }
     println!("{name}: {runs} inputs, {} outcomes", outcomes.len());
     assert!(outcomes.len() > 10, "changes lead nowhere: {outcomes:?}");
@@ -135,5 +151,5 @@ macro_rules! targets {
 
 targets!(
     heartbeats kademlia pbft linear swim router sharding dissemination ledger registry mobile scenario
-    baseline sheets manifest trace folder inputs users
+    baseline sheets manifest trace folder inputs users checkpoint
 );

@@ -23,13 +23,13 @@ use qnetsim::protocols::swim::wire::{self as swim_wire, WireSwim};
 use qnetsim::protocols::wire::{self as heartbeat_wire, WireMessage};
 use qnetsim::topologies::TierDegrees;
 
-use super::files;
+use super::{checkpoints, files};
 
 /// Takes bytes, and returns what became of them.
 pub(crate) type Target = fn(&[u8]) -> String;
 
 /// All targets, by name.
-pub(crate) const TARGETS: [(&str, Target); 19] = [
+pub(crate) const TARGETS: [(&str, Target); 20] = [
     ("heartbeats", heartbeats),
     ("kademlia", kademlia),
     ("pbft", pbft),
@@ -49,6 +49,7 @@ pub(crate) const TARGETS: [(&str, Target); 19] = [
     ("folder", files::result_folder),
     ("inputs", files::inputs),
     ("users", files::users),
+    ("checkpoint", checkpoints::checkpoint),
 ];
 
 /// Bytes to begin with: of formats, empty messages of each kind in several lengths.
@@ -71,6 +72,7 @@ pub(crate) fn seeds(name: &str) -> Vec<Vec<u8>> {
         "registry" => vec![registry_wire::KINDS],
         "mobile" => vec![mobile_wire::KINDS],
         "scenario" => return SCENARIOS.map(|text| text.as_bytes().to_vec()).into(),
+        "checkpoint" => return checkpoints::seeds(),
         file => return files::seeds(file),
     };
     let message = |kind: u8, len: usize| [&[1, kind][..], &vec![0; len - 2]].concat();

@@ -46,6 +46,9 @@ fn bytes_of(path: &Path, bytes_max: usize) -> Result<Option<Vec<u8>>, Unusable> 
     match fs::metadata(path) {
         // Before it is opened: a pipe would keep the program waiting for ever.
         Ok(metadata) if !metadata.is_file() => return Err(unreadable(&"it is no ordinary file")),
+        Ok(metadata) if metadata.len() > bytes_max as u64 => {
+            return Err(Unusable { path: path.to_owned(), error: StoredError::TooLarge(bytes_max) });
+        }
         Ok(_) => {}
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(&error)),
