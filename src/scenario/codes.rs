@@ -77,7 +77,7 @@ const OF_SCENARIOS: [(Code, Explanation); 21] = [
         row(
             "Q0002",
             "the scenario is too large",
-            "A scenario has at most 4 MB, and at most 100 000 words and signs. Tables of delays and traces belong into CSV files beside it.",
+            "A scenario has at most 2 MB, and at most 100 000 words and signs. Tables of delays and traces belong into CSV files beside it.",
         ),
     ),
     (

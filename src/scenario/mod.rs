@@ -65,7 +65,7 @@ use quantity::short;
 use reader::{Reader, Section};
 
 /// Bytes of a scenario file.
-pub const FILE_BYTES_MAX: usize = 4_000_000;
+pub const FILE_BYTES_MAX: usize = 2_000_000;
 
 const ROOT_KEYS: &[&str] = &[
     "name",
