@@ -90,12 +90,16 @@ fn over(scenario: &Scenario, point: &Point, ranks: usize, threads: usize) -> Poi
     results.swap_remove(0).expect("rank 0 has the result")
 }
 
-/// Runs all points of a small scenario in one process and over ranks.
-#[track_caller]
-fn check(name: &str, sets: &[&str]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("scenarios/small/{name}.toml"));
+fn scenario(file: &str, sets: &[&str]) -> Scenario {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
     let sets: Vec<String> = sets.iter().map(|set| (*set).to_owned()).collect();
-    let scenario = load(&path, &sets).unwrap_or_else(|error| panic!("{error}"));
+    load(&path, &sets).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Runs all points of a scenario in one process and over ranks.
+#[track_caller]
+fn check(file: &str, sets: &[&str]) {
+    let scenario = scenario(file, sets);
     for (number, point) in scenario.points.iter().enumerate() {
         let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
         let whole = run_point(&scenario, point, 1, &watch).expect("nothing is lost or made up");
@@ -113,17 +117,15 @@ fn check(name: &str, sets: &[&str]) {
     }
 }
 
-#[test]
-fn ways_of_keeping_a_network_alive_find_the_same_over_ranks() {
-    check("liveness", &["measure=60s"]);
-}
+/// Ranks meet after every window, so these have few.
+const FEW_WINDOWS: [&str; 3] =
+    ["network.latency={ model = 'uniform', min = '100ms', max = '300ms' }", "warmup=10s", "measure=20s"];
 
 #[test]
 fn links_of_a_rank_alone_find_the_same_as_those_of_all() {
     // Without detectors, a rank has the links of its own nodes.
-    let sets = ["measure=60s", "approaches=[\"flat-gossip\", \"ping\"]", "nodes=5000"];
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenarios/quickstart.toml");
-    let scenario = load(&path, &sets.map(str::to_owned)).unwrap_or_else(|error| panic!("{error}"));
+    let sets = [FEW_WINDOWS.as_slice(), &["approaches=[\"flat-gossip\", \"ping\"]", "nodes=2000"]].concat();
+    let scenario = scenario("scenarios/quickstart.toml", &sets);
     for point in &scenario.points {
         let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
         let whole = facts(&run_point(&scenario, point, 2, &watch).unwrap()).0;
@@ -139,19 +141,19 @@ fn links_of_a_rank_alone_find_the_same_as_those_of_all() {
 }
 
 #[test]
-fn faults_between_regions_find_the_same_over_ranks() {
-    check("faults", &[]);
+fn churn_loss_and_narrow_links_find_the_same_over_ranks() {
+    check("tests/ranks/faults.toml", &[]);
 }
 
 #[test]
 fn mechanisms_find_the_same_over_ranks() {
-    for name in ["blocks", "dissemination", "kademlia", "mobile", "recommended", "registry", "routing", "sharding"] {
-        check(name, &[]);
+    for name in ["blocks", "routing"] {
+        check(&format!("scenarios/small/{name}.toml"), &FEW_WINDOWS);
     }
 }
 
 #[test]
-fn windows_are_skipped_together_and_messages_take_few_bytes() {
+fn ranks_agree_on_all_windows_and_messages_take_few_bytes() {
     let network = NetworkModel::new(Latency::Constant(SimSpan::from_millis(50)), 0.0);
     let protocol = PushGossip::new(8);
     let run = |ranks: Option<&dyn Ranks>| -> Outcome<PushGossip> {
@@ -175,6 +177,6 @@ fn windows_are_skipped_together_and_messages_take_few_bytes() {
         assert!(outcomes.iter().all(|outcome| (outcome.1, outcome.2) == (windows, remote)));
         let expected = events as f64 * (ranks - 1) as f64 / ranks as f64;
         assert!((remote.messages as f64 / expected - 1.0).abs() < 0.1, "{remote:?} of {events} events");
-        assert!(remote.bytes <= 24 * remote.messages && remote.exchanges < windows, "{remote:?}");
+        assert!(remote.bytes <= 24 * remote.messages && remote.exchanges <= windows, "{remote:?}");
     }
 }
