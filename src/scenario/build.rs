@@ -75,6 +75,9 @@ pub struct Job<'a> {
 /// What a run gives: with probes, which trace it if there is to be a trace.
 pub type Ran<P> = Outcome<P, Option<Trace>>;
 
+/// What takes out of a run what its protocol alone knows.
+type Finding<'f, P> = dyn Fn(&Ran<P>) -> Found + 'f;
+
 /// Takes in the trace of a run.
 struct Sink {
     tracing: Tracing,
@@ -401,7 +404,7 @@ impl Job<'_> {
         name: &'static str,
         protocol: &P,
         shared_bytes: usize,
-        find: Option<&dyn Fn(&Ran<P>) -> Found>,
+        find: Option<&Finding<'_, P>>,
     ) -> Result<PointResult, RunError> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),

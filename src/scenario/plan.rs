@@ -16,6 +16,8 @@ use super::{Approach, Point, Scenario};
 
 /// Memory that a process of this program takes whatever it runs, in bytes: code, buffers of empty queues.
 const PROCESS_BYTES: u64 = 8 << 20;
+/// What Open MPI takes of a process on top, in bytes: 10 to 14 MB were measured, for 2 and 3 ranks on one machine.
+const MPI_BYTES: u64 = 16 << 20;
 /// What a thread takes: its stack, the buffers and timer wheel of its partitions, and the chunks that are not in
 /// use yet.
 const THREAD_BYTES: u64 = 2 << 20;
@@ -156,7 +158,7 @@ pub fn memory_of_rank(scenario: &Scenario, point: &Point, threads: usize, ranks:
         }
         Approach::Sampled { .. } | Approach::Mechanism(_) => of_nodes,
     };
-    of_process.saturating_add(held)
+    of_process.saturating_add(MPI_BYTES).saturating_add(held)
 }
 
 /// What detectors keep: who sends along each link, where the links of each node end, and of phi two averages a peer.
@@ -385,14 +387,15 @@ mod tests {
             memory_of_rank(&scenario, &scenario.points[0], 1, ranks)
         };
         for approach in ["ping", "flat-gossip", "full-mesh", "hierarchical", "kademlia"] {
-            let taken: Vec<_> = [1, 2, 3, 4, 64].map(|ranks| of_rank(approach, ranks)).to_vec();
+            let taken: Vec<_> = [2, 3, 4, 64].map(|ranks| of_rank(approach, ranks)).to_vec();
             assert!(taken.is_sorted_by(|one, other| one >= other), "{approach}: {taken:?}");
         }
         let [alone, many] = [1, 64].map(|ranks| of_rank("flat-gossip", ranks));
         // Four bytes for each of all nodes while links are made, and what every process takes.
-        let shared_out = (alone - PROCESS_BYTES) / 64;
+        let shared_out = (alone - PROCESS_BYTES) / 64 + MPI_BYTES;
         assert!((shared_out + 40_000_000..shared_out + 52_000_000).contains(&many), "{many} of {alone}");
-        assert_eq!(of_rank("kademlia", 64), of_rank("kademlia", 1), "rank 0 gathers the states of all nodes");
+        let gathered = of_rank("kademlia", 64) - MPI_BYTES;
+        assert_eq!(gathered, of_rank("kademlia", 1), "rank 0 gathers the states of all nodes");
     }
 
     #[test]
