@@ -338,3 +338,28 @@ fn help_is_the_manual() {
     }
     assert!(!bench.exists("results"));
 }
+
+#[cfg(not(feature = "mpi"))]
+#[test]
+fn what_mpi_launches_is_refused_once_by_a_build_for_one_process() {
+    let bench = Bench::new();
+    let launched = |launcher: [&str; 2], rank: u32, args: &str| {
+        let [size, own] = launcher;
+        bench.shell(&format!("{size}=2 {own}={rank} \"$QNETSIM\" run small.toml {args}"))
+    };
+    let (open_mpi, mpich) = (["OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"], ["PMI_SIZE", "PMI_RANK"]);
+    for launcher in [open_mpi, mpich, ["SLURM_STEP_NUM_TASKS", "PMIX_RANK"]] {
+        let first = launched(launcher, 0, "");
+        assert_eq!(first.status.code(), Some(2), "{}", said(&first));
+        assert!(
+            said(&first).contains("one of 2 processes") && said(&first).contains("--features mpi"),
+            "{}",
+            said(&first)
+        );
+        let second = launched(launcher, 1, "");
+        assert_eq!((second.status.code(), said(&second).as_str()), (Some(2), ""));
+        // The shards of a sweep may be launched by anybody.
+        assert!(said(&launched(launcher, 1, "--shard 1/2")).contains("has no sweep"));
+    }
+    assert!(!bench.exists("results"));
+}

@@ -13,6 +13,7 @@ mod new;
 mod plan;
 mod plot;
 mod progress;
+mod ranks;
 mod registry;
 mod report;
 mod resume;
@@ -86,6 +87,10 @@ enum Command {
     ///
     /// An interrupt makes a run without a sweep and without a trace write a checkpoint, from which `qnetsim resume` goes on,
     /// and what it found so far, marked as partial, into DIR/NAME/partial/; a second one ends it at once.
+    ///
+    /// Launched as several processes by MPI (`mpirun -n R qnetsim run FILE`), a build with the feature `mpi` runs each point in
+    /// all of them together, with the same results, which the first one writes. A process then has one thread unless --threads
+    /// says otherwise. Checkpoints, traces and sweeps are refused; shards of a sweep run on their own, whoever launches them.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
     /// Go on with a run that was interrupted or killed.
@@ -229,7 +234,7 @@ struct RunArgs {
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 
-    /// Threads to use; all cores if not given. Changes no result.
+    /// Threads to use; all cores if not given, one in each of several processes. Changes no result.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
@@ -311,9 +316,11 @@ pub fn main() -> ExitCode {
     };
     interrupts::install();
     let name = matches.subcommand_name().unwrap_or_default();
-    let failure = match cli.watch.start(name) {
-        Ok(()) => failure_of(command),
-        Err(failure) => Some(failure),
+    // Of several processes that run together, one tells how far they are.
+    let is_told = !matches!(command, Command::Run(args) if ranks::is_follower(args));
+    let failure = match is_told.then(|| cli.watch.start(name)) {
+        Some(Err(failure)) => Some(failure),
+        _ => failure_of(command),
     };
     ExitCode::from(tell(failure))
 }
@@ -326,7 +333,9 @@ fn leave(failure: Option<Failure>) {
 /// Says how the command ended, and returns its exit code.
 fn tell(failure: Option<Failure>) -> u8 {
     let mut code = failure.as_ref().map_or(0, |failure| failure.code);
-    for failure in failure.into_iter().chain(watch::finish(code)) {
+    // What another process of several has said is not said again.
+    let failures = failure.into_iter().chain(watch::finish(code)).filter(|failure| !failure.message.is_empty());
+    for failure in failures {
         // Nothing is left to be done if standard error is gone.
         let _ = writeln!(io::stderr(), "{}", with_code(&failure));
         if code == 0 {

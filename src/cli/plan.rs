@@ -14,13 +14,14 @@ use super::{Failure, print};
 use crate::metrics::available_memory;
 use crate::report::{count, metric, table_with};
 use crate::scenario::Scenario;
-use crate::scenario::plan::{Forecast, forecast, memory_with_margin};
+use crate::scenario::plan::{Forecast, forecast, memory_of_rank, memory_with_margin};
 use calibration::Calibrations;
 
 pub(super) const PLAN_EXAMPLES: &str = "Examples:
   qnetsim plan scenarios/network-load.toml
   qnetsim plan scenarios/registry.toml --set nodes=10M --threads 8
-  qnetsim plan scenarios/*.toml --no-time --format csv";
+  qnetsim plan scenarios/*.toml --no-time --format csv
+  qnetsim plan scenarios/network-load.toml --set nodes=1G --set approaches=ping --ranks 64 --memory-per-rank 8GiB";
 
 /// Arguments of `qnetsim plan`.
 #[derive(Debug, clap::Args)]
@@ -36,6 +37,15 @@ pub(super) struct PlanArgs {
     /// Threads to plan for; all cores if not given.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+
+    /// Plan for so many processes over MPI, each with the threads of --threads: memory is that of the one that takes the most,
+    /// and there are no times. For approaches of which a rank holds more than its own nodes it is an upper bound.
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    ranks: Option<u32>,
+
+    /// Memory that each of the ranks may take, such as 8GiB; that of this machine if not given.
+    #[arg(long, value_name = "SIZE", requires = "ranks", value_parser = crate::scenario::size)]
+    memory_per_rank: Option<u64>,
 
     /// Folder that the results would go to; its filesystem must have room for them.
     #[arg(long, value_name = "DIR", default_value = "results")]
@@ -90,6 +100,9 @@ struct Totals {
 struct Plan {
     format: u32,
     threads: usize,
+    /// Processes, if there are to be several: then memory is that of the one which takes the most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ranks: Option<u32>,
     points: Vec<Row>,
     totals: Totals,
     available_memory_bytes: Option<u64>,
@@ -115,7 +128,10 @@ pub(super) fn plan(args: &PlanArgs) -> Result<(), Failure> {
             );
         }
     }
-    let plan = Plan::of(points, threads, &args.out);
+    let mut plan = Plan::of(points, threads, &args.out);
+    if let Some(ranks) = args.ranks {
+        plan = plan.over(ranks, args.memory_per_rank);
+    }
     print(&match args.format {
         PlanFormat::Human => plan.human(),
         PlanFormat::Json => format!("{:#}\n", serde_json::json!(plan)),
@@ -128,7 +144,10 @@ fn rows(args: &PlanArgs, file: &Path, scenario: &Scenario, threads: usize) -> Re
     let mut calibrations = Calibrations::new(file, &args.overrides, threads);
     let row = |point| {
         let Forecast { events, memory_bytes, disk_bytes } = forecast(scenario, point, threads);
-        let time_s = if args.no_time { None } else { calibrations.seconds(scenario, point, events)? };
+        let of_rank = args.ranks.map(|ranks| memory_of_rank(scenario, point, threads, ranks as usize));
+        let memory_bytes = of_rank.unwrap_or(memory_bytes);
+        let time_s =
+            if args.no_time || args.ranks.is_some() { None } else { calibrations.seconds(scenario, point, events)? };
         Ok(Row {
             scenario: scenario.name.clone(),
             approach: point.label.clone(),
@@ -155,7 +174,16 @@ impl Plan {
         let enough = |needed: u64, available: Option<u64>| available.is_none_or(|available| needed <= available);
         let fits = enough(memory_with_margin(totals.memory_bytes), memory) && enough(totals.disk_bytes, disk);
         let (available_memory_bytes, available_disk_bytes) = (memory, disk);
-        Plan { format: 1, threads, points, totals, available_memory_bytes, available_disk_bytes, fits }
+        Plan { format: 1, threads, ranks: None, points, totals, available_memory_bytes, available_disk_bytes, fits }
+    }
+
+    /// The plan, whose memory is that of a rank, over `ranks` ranks, each of which may take `memory` bytes if that is given.
+    fn over(self, ranks: u32, memory: Option<u64>) -> Self {
+        let available_memory_bytes = memory.or(self.available_memory_bytes);
+        let Totals { memory_bytes, disk_bytes, .. } = self.totals;
+        let fits = available_memory_bytes.is_none_or(|available| memory_with_margin(memory_bytes) <= available)
+            && self.available_disk_bytes.is_none_or(|available| disk_bytes <= available);
+        Plan { ranks: Some(ranks), available_memory_bytes, fits, ..self }
     }
 
     fn csv(&self) -> String {
@@ -197,12 +225,14 @@ impl Plan {
             ""
         };
         format!(
-            "The most memory takes {}; the most events has {}. Points run one after the other, on {} thread{}: memory is \
-             that of the largest, everything else a sum.{timed}",
+            "The most memory takes {}; the most events has {}. Points run one after the other, on {}{} thread{}: memory is \
+             that of the largest{}, everything else a sum.{timed}",
             name(largest),
             name(busiest),
+            self.ranks.map_or(String::new(), |ranks| format!("{ranks} ranks of ")),
             self.threads,
             if self.threads == 1 { "" } else { "s" },
+            if self.ranks.is_some() { ", in the rank that takes the most" } else { "" },
         )
     }
 
@@ -259,6 +289,16 @@ mod tests {
         let totals = &both.totals;
         assert_eq!((totals.events, totals.memory_bytes, totals.disk_bytes, totals.time_s), (11, 900, 20, Some(3.5)));
         assert_eq!(plan(vec![row("a", 5, 700, Some(1.0)), row("b", 6, 900, None)]).totals.time_s, None);
+    }
+
+    #[test]
+    fn ranks_share_the_memory_that_each_of_them_has() {
+        let over = |memory| plan(vec![row("a", 5, 700, None)]).over(4, memory);
+        assert!(!over(Some(750)).fits, "there must be room for a margin as well");
+        let fits = Plan { available_disk_bytes: None, ..over(None) }.over(4, Some(900));
+        let said = fits.human().replace('\n', " ");
+        assert!(fits.fits && said.contains("on 4 ranks of 2 threads"), "{said}");
+        assert_eq!(serde_json::json!(fits)["ranks"], 4);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use super::steps::step;
 use super::text::{shown, width};
 use super::trace::Traces;
 use super::watch::metrics;
-use super::{Failure, Format, RunArgs, print, sweep};
+use super::{Failure, Format, RunArgs, print, ranks, sweep};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
@@ -23,7 +23,7 @@ use crate::report::{
     network_load_table, population_table, remove_files, result_files, summary_json, write_results,
 };
 use crate::results::PARTIAL_FOLDER;
-use crate::scenario::build::{Watch, run_point, run_traced};
+use crate::scenario::build::{RunError, Watch, run_point, run_traced};
 use crate::scenario::{self, Point, Scenario, Table, plan};
 
 /// A scenario that is to be run, with its command line, and what its sweep needs if it has one.
@@ -37,6 +37,9 @@ struct Job<'a> {
 /// Runs all the scenarios of `args`. Nothing is simulated before all of them are known to be valid, to fit in memory
 /// and on the disk, and to have a place for their results.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
+    if ranks::is_one_of_several(args) {
+        return ranks::run(args);
+    }
     let threads = threads(args.threads);
     if args.trace.is_wanted() && args.checkpoint_every.is_some() {
         let message = "error: a run that is traced cannot be kept: leave out --trace or --checkpoint-every".to_owned();
@@ -113,7 +116,12 @@ fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, traces: Option<&mut T
     let (every, quiet, format) = (args.checkpoint_every.map(|every| every.0), args.quiet, args.format);
     let session = Session { scenario, command, folder, threads, every, quiet, format };
     if let Some(traces) = traces {
-        let points = simulate_into(scenario, threads, quiet, Some(traces))?;
+        let tracing = traces.tracing(scenario.seed);
+        let points = simulate_by(scenario, quiet, |point, watch| {
+            let (result, log) = run_traced(scenario, point, threads, watch, tracing)?;
+            traces.add(log);
+            Ok(Some(result))
+        })?;
         return session.finish(&points, |points| traces.write(points));
     }
     if is_kept(&session.folder) && !quiet {
@@ -190,7 +198,7 @@ impl Session<'_> {
     }
 
     /// Writes the results of all points, does what is to be done then, and prints the tables with what that says.
-    fn finish(
+    pub(super) fn finish(
         &self,
         points: &[PointResult],
         then: impl FnOnce(&[PointResult]) -> Result<String, Failure>,
@@ -221,13 +229,13 @@ impl Session<'_> {
 }
 
 /// The overrides of the scenario's keys, the seed among them.
-fn overrides(args: &RunArgs) -> Vec<String> {
+pub(super) fn overrides(args: &RunArgs) -> Vec<String> {
     let seed = args.seed.map(|seed| format!("seed={seed}"));
     args.overrides.iter().cloned().chain(seed).collect()
 }
 
 /// The command line that gives the same results anywhere: without threads, folders and formats.
-fn command(file: &Path, overrides: &[String]) -> String {
+pub(super) fn command(file: &Path, overrides: &[String]) -> String {
     let quote = |text: &str| {
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-/=:+,".contains(c);
         if text.chars().all(plain) { text.to_owned() } else { format!("'{}'", text.replace('\'', r"'\''")) }
@@ -272,15 +280,25 @@ pub(super) fn check_memory(
     scenario: &Scenario,
     threads: usize,
 ) -> Result<(), Failure> {
+    check_memory_by(file, overrides, scenario, &|scenario| largest_point(scenario, threads))
+}
+
+/// As [`check_memory`], where `largest` gives what the point takes that takes the most.
+pub(super) fn check_memory_by(
+    file: &Path,
+    overrides: &[String],
+    scenario: &Scenario,
+    largest: &dyn for<'s> Fn(&'s Scenario) -> (u64, Option<&'s Point>),
+) -> Result<(), Failure> {
     let Some(available) = available_memory() else { return Ok(()) };
-    let (needed, Some(largest)) = largest_point(scenario, threads) else { return Ok(()) };
+    let (needed, Some(point)) = largest(scenario) else { return Ok(()) };
     let is_room_for = |bytes: u64| plan::memory_with_margin(bytes) <= available;
     if is_room_for(needed) {
         return Ok(());
     }
-    let fits = |scenario: &Scenario| is_room_for(largest_point(scenario, threads).0);
+    let fits = |scenario: &Scenario| is_room_for(largest(scenario).0);
     let gib = |bytes: u64| bytes as f64 / (1u64 << 30) as f64;
-    let advice = match fitting_nodes(file, overrides, largest.population.total(), &fits) {
+    let advice = match fitting_nodes(file, overrides, point.population.total(), &fits) {
         Some(nodes) => format!("reduce `nodes`: --set nodes={nodes} fits"),
         None => "reduce `nodes` and what grows with them: tiers, links, `seen`".to_owned(),
     };
@@ -288,8 +306,8 @@ pub(super) fn check_memory(
         "error: scenario {:?} will not fit: {} at {} nodes needs about {:.1} GiB, at most {:.1} GiB, and {:.1} GiB are \
          available\n  {advice}",
         scenario.name,
-        largest.label,
-        largest.population.total(),
+        point.label,
+        point.population.total(),
         gib(needed),
         gib(plan::memory_with_margin(needed)),
         gib(available),
@@ -298,7 +316,7 @@ pub(super) fn check_memory(
 }
 
 /// Refuses scenarios whose results will not fit where `out` is.
-fn check_disk(scenarios: &[Scenario], out: &Path) -> Result<(), Failure> {
+pub(super) fn check_disk(scenarios: &[Scenario], out: &Path) -> Result<(), Failure> {
     let Some(available) = available_disk(out) else { return Ok(()) };
     let points = scenarios.iter().flat_map(|scenario| scenario.points.iter().map(move |point| (scenario, point)));
     let needed =
@@ -319,8 +337,12 @@ fn check_disk(scenarios: &[Scenario], out: &Path) -> Result<(), Failure> {
 
 /// The point of `scenario` that needs the most memory, and how many bytes it needs.
 pub(super) fn largest_point(scenario: &Scenario, threads: usize) -> (u64, Option<&Point>) {
-    let needs =
-        scenario.points.iter().map(|point| (plan::forecast(scenario, point, threads).memory_bytes, Some(point)));
+    largest_point_by(scenario, |point| plan::memory(scenario, point, threads))
+}
+
+/// The point of `scenario` of which `bytes` says the most, and how many.
+pub(super) fn largest_point_by(scenario: &Scenario, bytes: impl Fn(&Point) -> u64) -> (u64, Option<&Point>) {
+    let needs = scenario.points.iter().map(|point| (bytes(point), Some(point)));
     needs.max_by_key(|&(bytes, _)| bytes).unwrap_or((0, None))
 }
 
@@ -341,15 +363,14 @@ pub(super) fn threads(wanted: Option<u16>) -> usize {
 
 /// Runs every point of `scenario`.
 pub(super) fn simulate(scenario: &Scenario, threads: usize, quiet: bool) -> Result<Vec<PointResult>, Failure> {
-    simulate_into(scenario, threads, quiet, None)
+    simulate_by(scenario, quiet, |point, watch| run_point(scenario, point, threads, watch).map(Some))
 }
 
-/// Runs every point of `scenario`, and traces them if that is asked for.
-fn simulate_into(
+/// Runs every point of `scenario` by `run_one`, shows how far they are unless `quiet`, and gives the results that there are.
+pub(super) fn simulate_by(
     scenario: &Scenario,
-    threads: usize,
     quiet: bool,
-    mut traces: Option<&mut Traces>,
+    mut run_one: impl FnMut(&Point, &Watch<'_>) -> Result<Option<PointResult>, RunError>,
 ) -> Result<Vec<PointResult>, Failure> {
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
     let start = Instant::now();
@@ -359,20 +380,12 @@ fn simulate_into(
         let progress = Arc::new(Progress::default());
         let line = ProgressLine::start(scenario, number, &progress, quiet);
         let watched = metrics::begin(scenario, point, &progress);
-        let watch = Watch { progress: &progress, clock: &clock };
-        let result = match traces.as_deref_mut() {
-            None => run_point(scenario, point, threads, &watch),
-            Some(traces) => {
-                run_traced(scenario, point, threads, &watch, traces.tracing(scenario.seed)).map(|(result, log)| {
-                    traces.add(log);
-                    result
-                })
-            }
-        };
+        let result = run_one(point, &Watch { progress: &progress, clock: &clock });
         drop(line);
-        let result = result.map_err(|violation| Failure::of(Failure::INTERNAL, &violation))?;
-        watched.done(&result);
-        results.push(result);
+        if let Some(result) = result.map_err(|error| Failure::of(Failure::INTERNAL, &error))? {
+            watched.done(&result);
+            results.push(result);
+        }
     }
     Ok(results)
 }

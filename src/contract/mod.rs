@@ -14,7 +14,7 @@ mod time;
 
 pub use column::{Column, Slab, prefetch};
 pub use histogram::{Counts, Spans};
-pub use node::{Here, Key256, NodeId, NodeType, Nodes, Population};
+pub use node::{Here, Key256, NodeId, NodeType, Nodes, Population, Share};
 pub use placement::Placement;
 pub use protocol::{Effects, Protocol, Verdict};
 pub use random::{Domain, RandomKey, Stream, scale_word};

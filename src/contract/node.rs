@@ -187,6 +187,65 @@ impl Nodes {
     }
 }
 
+/// Which partitions of a run a process holds: every `ranks`-th from number `rank` on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    rank: u32,
+    ranks: u32,
+}
+
+impl Share {
+    /// All partitions, in one process.
+    pub const WHOLE: Share = Share { rank: 0, ranks: 1 };
+
+    /// The share of process `rank` of `ranks`.
+    ///
+    /// # Panics
+    /// Unless `rank` is below `ranks`.
+    pub fn new(rank: usize, ranks: usize) -> Self {
+        assert!(rank < ranks, "rank {rank} of {ranks}");
+        Share { rank: rank as u32, ranks: u32::try_from(ranks).expect("ranks have 32 bits") }
+    }
+
+    /// The number of the process.
+    pub fn rank(&self) -> usize {
+        self.rank as usize
+    }
+
+    /// How many processes there are.
+    pub fn ranks(&self) -> usize {
+        self.ranks as usize
+    }
+
+    /// Whether there is no other process.
+    #[inline(always)]
+    pub fn is_whole(&self) -> bool {
+        self.ranks == 1
+    }
+
+    /// Whether `partition` is in the share.
+    #[inline(always)]
+    pub fn holds(&self, partition: u32) -> bool {
+        self.is_whole() || partition % self.ranks == self.rank
+    }
+
+    /// The rank that holds `partition`.
+    pub fn holder(&self, partition: u32) -> usize {
+        (partition % self.ranks) as usize
+    }
+
+    /// The place of `partition` among those that its holder has.
+    #[inline(always)]
+    pub fn place(&self, partition: u32) -> usize {
+        (if self.is_whole() { partition } else { partition / self.ranks }) as usize
+    }
+
+    /// The partitions of the share, of `2^partitions_log2`, in order.
+    pub fn partitions(&self, partitions_log2: u32) -> impl ExactSizeIterator<Item = u32> + use<> {
+        (self.rank..1 << partitions_log2).step_by(self.ranks as usize)
+    }
+}
+
 /// The node that is being called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Here {
@@ -235,6 +294,21 @@ mod tests {
                 }
             }
             assert!(seen.iter().all(|&count| count == 1));
+        }
+    }
+
+    #[test]
+    fn every_partition_is_in_one_share() {
+        for ranks in 1..6 {
+            let mut held = [0; 16];
+            for share in (0..ranks).map(|rank| Share::new(rank, ranks)) {
+                for (place, partition) in share.partitions(4).enumerate() {
+                    held[partition as usize] += 1;
+                    assert_eq!((share.place(partition), share.holder(partition)), (place, share.rank()));
+                }
+                assert_eq!((0..16).filter(|&partition| share.holds(partition)).count(), share.partitions(4).len());
+            }
+            assert_eq!(held, [1; 16]);
         }
     }
 }

@@ -6,14 +6,15 @@ use super::digest::Digest;
 use super::event::{Alarm, Event, Windows};
 use super::inbox::Inbox;
 use super::network::Network;
-use super::outbox::Outbox;
+use super::outbox::{Due, Outbox};
 use super::partition::Partition;
 use super::probe::Probe;
+use super::ranks;
 use super::side::SideQueue;
 use super::sorter::Sorter;
 use super::stream::Pool;
 use super::tally::Tally;
-use crate::contract::Protocol;
+use crate::contract::{Protocol, Share};
 use crate::metrics::Judgement;
 
 /// What the partitions of a lane use in turn.
@@ -39,6 +40,11 @@ pub(super) struct Lane<P: Protocol, O> {
     pub(super) core: Core<P, O>,
     /// The first window after the current one in which anything can happen.
     pub(super) next: Option<u64>,
+    /// Messages to each other rank, as they will travel; nothing where there is none.
+    pub(super) packed: Vec<Vec<u8>>,
+    /// Messages that ever went to other ranks, and that came from them.
+    pub(super) shipped: u64,
+    pub(super) landed: u64,
 }
 
 impl<P: Protocol, O: Probe> Lane<P, O> {
@@ -67,6 +73,9 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
                 probe,
             },
             next: None,
+            packed: Vec::new(),
+            shipped: 0,
+            landed: 0,
         }
     }
 
@@ -91,6 +100,22 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
             partition.run(shared, plan, inbox, &mut self.core);
         }
         self.find_next(shared.windows, plan.window);
+    }
+
+    /// Packs what is due to partitions that `share` does not hold.
+    pub(super) fn pack(&mut self, due: Due, share: Share) {
+        let Lane { core, packed, shipped, .. } = self;
+        packed.resize(share.ranks(), Vec::new());
+        core.outbox.take_foreign(due, share, |partition, inbox| {
+            *shipped += ranks::pack(partition, inbox, &mut packed[share.holder(partition)]);
+        });
+    }
+
+    /// Takes those messages of `packed`, what all other ranks sent, that are for the partitions which `place` knows.
+    pub(super) fn unpack(&mut self, packed: &[Vec<u8>], place: impl Fn(u32) -> Option<usize>) {
+        for packed in packed {
+            self.landed += ranks::unpack::<P>(packed, &place, &mut self.inboxes, &mut self.core.outbox);
+        }
     }
 
     pub(super) fn find_next(&mut self, windows: Windows, current: u64) {

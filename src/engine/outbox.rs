@@ -6,10 +6,19 @@ use super::event::{Event, Windows};
 use super::inbox::Inbox;
 use super::side::Parcels;
 use super::stream::{Pool, Stream};
-use crate::contract::NodeId;
+use crate::contract::{NodeId, Share};
 
 /// Most blocks that the ring of an outbox spans; messages further away wait in a list.
 const RING_MAX: u64 = 4096;
+
+/// What is taken out of an outbox at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Due {
+    /// The messages of a window. Its block must be open, if windows form blocks.
+    Window(u64),
+    /// The messages of a block.
+    Block(u64),
+}
 
 /// The messages that a lane has sent and that are still under way, by time and by partition of the receiver.
 #[derive(Debug)]
@@ -45,6 +54,12 @@ pub(super) struct Outbox<M: Copy> {
 struct Slot<M: Copy> {
     stream: Stream<Event<M>>,
     parcels: Option<Box<Parcels<M>>>,
+}
+
+impl<M: Copy> Slot<M> {
+    fn is_empty(&self) -> bool {
+        self.stream.is_empty() && self.parcels.is_none()
+    }
 }
 
 #[derive(Debug)]
@@ -178,28 +193,66 @@ impl<M: Copy> Outbox<M> {
         }
     }
 
-    /// Hands the messages of `window` to `deliver`, partition by partition. Its block must be open, if windows form blocks.
-    pub(super) fn take_window(&mut self, window: u64, deliver: impl FnMut(usize, &mut Inbox<M>)) {
-        if self.window_rows == 0 {
-            self.take_block(window, deliver);
-        } else {
-            self.take_row(self.windows.place(window), deliver);
+    /// The row of what is due.
+    fn row_of(&mut self, due: Due) -> usize {
+        match due {
+            Due::Window(window) if self.window_rows > 0 => self.windows.place(window),
+            Due::Window(block) | Due::Block(block) => {
+                self.reel_in(block);
+                self.row(block)
+            }
         }
     }
 
-    /// Hands the messages of `block` to `deliver`, partition by partition.
-    pub(super) fn take_block(&mut self, block: u64, deliver: impl FnMut(usize, &mut Inbox<M>)) {
-        self.reel_in(block);
-        self.take_row(self.row(block), deliver);
+    /// Hands the messages that are due to `deliver`, partition by partition.
+    pub(super) fn take(&mut self, due: Due, deliver: impl FnMut(usize, &mut Inbox<M>)) {
+        let row = self.row_of(due);
+        if std::mem::take(&mut self.occupied[row]) {
+            self.take_row(row, |_| true, deliver);
+        }
     }
 
-    fn take_row(&mut self, row: usize, mut deliver: impl FnMut(usize, &mut Inbox<M>)) {
-        if !std::mem::take(&mut self.occupied[row]) {
+    /// Shows `visit` the messages that are due to partitions which `share` does not hold, and takes them out.
+    pub(super) fn take_foreign(&mut self, due: Due, share: Share, mut visit: impl FnMut(u32, &Inbox<M>)) {
+        let row = self.row_of(due);
+        if !self.occupied[row] {
             return;
         }
+        let mut spent = Inbox::new();
+        let is_foreign = |partition: usize| !share.holds(partition as u32);
+        self.take_row(row, is_foreign, |partition, inbox| {
+            visit(partition as u32, inbox);
+            spent.append(inbox);
+        });
+        spent.chunks.drain(..).for_each(|chunk| self.chunks.give(chunk));
+        spent.parcels.drain(..).for_each(|parcels| self.recycle_parcels(parcels));
+    }
+
+    /// Whether there may be messages to partitions that `share` does not hold among those that are taken out when
+    /// `window` is the next one.
+    pub(super) fn has_foreign(&self, window: u64, share: Share) -> bool {
+        let block = self.windows.block(window);
+        let is_open = self.window_rows > 0 && block == self.opened;
+        if !is_open && self.far_next.is_some_and(|far| self.windows.block(far) <= block) {
+            return true;
+        }
+        let row = if is_open { self.windows.place(window) } else { self.row(block) };
+        self.occupied[row]
+            && (0..1 << self.partitions_log2)
+                .filter(|&partition| !share.holds(partition))
+                .any(|partition| !self.slots[row << self.partitions_log2 | partition as usize].is_empty())
+    }
+
+    /// Takes out the messages of a row that are for the partitions which `is_taken` tells.
+    fn take_row(
+        &mut self,
+        row: usize,
+        is_taken: impl Fn(usize) -> bool,
+        mut deliver: impl FnMut(usize, &mut Inbox<M>),
+    ) {
         let mut inbox = std::mem::replace(&mut self.taken, Inbox::new());
         let slots = &mut self.slots[row << self.partitions_log2..(row + 1) << self.partitions_log2];
-        for (partition, slot) in slots.iter_mut().enumerate() {
+        for (partition, slot) in slots.iter_mut().enumerate().filter(|(partition, _)| is_taken(*partition)) {
             slot.stream.drain_into(&mut inbox.chunks);
             inbox.parcels.extend(slot.parcels.take().map(|parcels| *parcels));
             if !inbox.chunks.is_empty() || !inbox.parcels.is_empty() {
@@ -207,6 +260,16 @@ impl<M: Copy> Outbox<M> {
             }
         }
         self.taken = inbox;
+    }
+
+    /// Notes that a message from elsewhere goes to `index`.
+    pub(super) fn note_index(&mut self, index: u32) {
+        self.index_max = self.index_max.max(index);
+    }
+
+    /// Parcels to be filled.
+    pub(super) fn free_parcels(&mut self) -> Parcels<M> {
+        self.free_parcels.pop().unwrap_or_else(Parcels::new)
     }
 
     /// Begins `block`: what is sent from now on for its windows is filed by window.
@@ -254,7 +317,9 @@ impl<M: Copy> Outbox<M> {
             let ahead = (1..=self.near).find(|ahead| self.occupied[self.row(block.wrapping_add(*ahead))])?;
             Some(self.windows.first_of(block + ahead))
         };
-        in_block.or_else(in_ring).into_iter().chain(self.far_next).min()
+        // As for those in the ring, so that all that is due in a block is known when that comes next.
+        let far = self.far_next.map(|window| self.windows.first_of(self.windows.block(window)));
+        in_block.or_else(in_ring).into_iter().chain(far).min()
     }
 
     /// Shows `visit` every message under way, after the window `current` was handled: the window in which it is due, its

@@ -1,31 +1,34 @@
 //! A run: builds partitions and lanes, goes from window to window, checks that nothing is lost, gathers the outcome.
 
+mod outcome;
+mod post;
 mod restore;
 mod slices;
 
 use std::io::Write;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use hdrhistogram::Histogram;
 use rayon::prelude::*;
 
 use super::capacity::Capacity;
 use super::checkpoint::{Keeper, Snapshot, Standing};
-use super::context::{Meter, Shared, WindowPlan};
+use super::context::{Shared, WindowPlan};
 use super::event::Windows;
 use super::faults::Schedule;
 use super::inbox::Inbox;
 use super::lane::Lane;
 use super::lives::Lives;
 use super::network::Network;
-use super::outbox::Outbox;
+use super::outbox::Due;
 use super::partition::Partition;
 use super::probe::Probe;
+use super::ranks::Ranks;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
-use crate::contract::{Domain, NodeType, Nodes, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
-use crate::metrics::{Bandwidth, Judgement, LifeEvent, LinkDelays, Spread, Traffic};
+use crate::contract::{Domain, Nodes, Placement, Population, Protocol, RandomKey, Share, SimSpan, SimTime};
+pub use outcome::Outcome;
+use post::{Next, Post};
 use slices::Slices;
 
 /// Windows with fewer events per thread than this, on average, are handled by one thread: handing them out would take
@@ -80,6 +83,8 @@ pub struct Settings {
     pub faults: Schedule,
     /// Where nodes stand, as far as faults ask for it.
     pub placement: Option<Placement>,
+    /// Which partitions this process holds; the other ranks hold the rest. Cannot be seen in a result.
+    pub share: Share,
     /// What the access links of nodes carry; without limit if `None`. 16 bytes a node, and what waits in downlinks.
     pub capacity: Option<Capacity>,
 }
@@ -102,14 +107,15 @@ impl Settings {
             broadcast: Broadcast::Delivered,
             faults: Schedule::default(),
             placement: None,
+            share: Share::WHOLE,
             capacity: None,
         }
     }
 
-    /// Base-2 logarithm of the number of partitions of the run: one for each thread, or, where the threads are not a
+    /// Base-2 logarithm of the number of partitions of the run: one for each thread of all ranks, or, where these are not a
     /// power of two, several, so that threads have nearly the same number.
     pub fn partitions_log2(&self) -> u32 {
-        let threads = self.threads.max(1);
+        let threads = self.threads.max(1) * self.share.ranks();
         let even = if threads.is_power_of_two() { threads } else { 4 * threads }.next_power_of_two().ilog2();
         self.partitions_log2.unwrap_or(even).min(16)
     }
@@ -155,40 +161,6 @@ pub struct Violation {
     pub in_flight: i64,
     /// The seed of the run.
     pub seed: u64,
-}
-
-/// What a run gave.
-pub struct Outcome<P: Protocol, O = ()> {
-    /// Traffic slice by slice, one more than there were boundaries.
-    pub slices: Vec<Traffic>,
-    /// One-way delays of messages sent in the measured span, in nanoseconds, by kind; empty if not recorded.
-    pub delays: Vec<Histogram<u64>>,
-    /// The same delays by region of sender and receiver, row by row; empty if nodes stand in no regions.
-    pub links: Vec<LinkDelays>,
-    /// Wire bytes per node in the measured span, by type; `None` for types without nodes, or if not metered.
-    pub bandwidth: [Option<Bandwidth>; 4],
-    /// Hash of all that was delivered: order-independent across nodes, ordered within one.
-    pub digest: u64,
-    /// Deliveries, timer firings, and nodes that come or go.
-    pub events: u64,
-    /// Windows that were handled.
-    pub windows: u64,
-    /// Messages still under way at the end.
-    pub in_flight: u64,
-    /// Memory of node state and queues at the end, in bytes: what was allocated, not what the system counts.
-    pub bytes: usize,
-    /// Number of partitions.
-    pub partitions: usize,
-    /// When nodes came and went, in order.
-    pub lives: Vec<LifeEvent>,
-    /// What nodes took each other for, in order; empty if not recorded.
-    pub judgements: Vec<Judgement>,
-    /// The state of every partition at the end.
-    pub states: Vec<(Nodes, P::State)>,
-    /// The probe of every thread.
-    pub probes: Vec<O>,
-    /// The end of what was simulated, where the run was broken off before its end.
-    pub stopped: Option<SimTime>,
 }
 
 /// A protocol on a network, ready to run.
@@ -239,7 +211,7 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         let windows = Windows::for_delays(window_length(network, &settings), longest);
         let ahead = (longest / windows.length()).saturating_add(1);
         let partitions_log2 = settings.partitions_log2();
-        let partitions = 1usize << partitions_log2;
+        let own: Vec<u32> = settings.share.partitions(partitions_log2).collect();
         let threads = settings.threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
         let Settings { faults, population, placement, seed, end, .. } = &settings;
@@ -260,21 +232,33 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
             loss_key: RandomKey::new(settings.seed, Domain::Loss),
             protocol_key: RandomKey::new(settings.seed, Domain::Protocol),
         };
-        let build = |partition: usize| {
-            let nodes = Nodes::partition(settings.population, partition as u32, partitions_log2);
-            Partition::new(&shared, nodes, settings.meters)
+        let build = |&partition: &u32| {
+            let nodes = Nodes::partition(settings.population, partition, partitions_log2);
+            Some(Partition::new(&shared, nodes, settings.meters))
         };
-        let mut built: Vec<Option<Partition<P>>> =
-            pool.install(|| (0..partitions).into_par_iter().map(|partition| Some(build(partition))).collect());
+        let mut built: Vec<Option<Partition<P>>> = pool.install(|| own.par_iter().map(build).collect());
         let regions = network.placement().map_or(0, Placement::regions);
         let lanes = (0..threads)
             .map(|lane| {
-                let own = (lane..partitions).step_by(threads).filter_map(|partition| built[partition].take()).collect();
+                let own = (lane..own.len()).step_by(threads).filter_map(|place| built[place].take()).collect();
                 let tally = Tally::new(kinds, settings.delays, regions);
                 Mutex::new(Lane::new(own, partitions_log2, windows, ahead, tally, probe()))
             })
             .collect();
-        Simulation { run: Run { shared, settings, lanes, partitions, restored: None }, pool }
+        Simulation { run: Run { shared, settings, lanes, partitions: own.len(), restored: None, post: None }, pool }
+    }
+
+    /// Runs together with the other `ranks`, each of which has built the same simulation but for its
+    /// [`share`](Settings::share). At the end rank 0 has the outcome of the whole run, without probes; with the states of
+    /// all nodes if `with_states`, else with those of its own. The others have their own part.
+    ///
+    /// # Panics
+    /// If the settings have another share than the rank.
+    #[must_use]
+    pub fn over(mut self, ranks: &'a dyn Ranks, with_states: bool) -> Self {
+        assert_eq!(self.run.settings.share, ranks.share(), "the nodes that were built are those of the rank");
+        self.run.post = (!ranks.share().is_whole()).then(|| Post::new(ranks, with_states));
+        self
     }
 
     /// Runs to the end.
@@ -328,9 +312,12 @@ struct Run<'a, P: Protocol, N, O> {
     shared: Shared<'a, P, N>,
     settings: Settings,
     lanes: Vec<Mutex<Lane<P, O>>>,
+    /// Partitions that this process holds.
     partitions: usize,
     /// Where the run stands, if it goes on from a checkpoint.
     restored: Option<Standing>,
+    /// The way to other ranks, if there are any.
+    post: Option<Post<'a>>,
 }
 
 /// Where all lanes stand after a window.
@@ -343,9 +330,6 @@ struct Survey {
     index_max: u32,
 }
 
-/// Takes the messages for a partition.
-type Deliver<'a, M> = dyn FnMut(usize, &mut Inbox<M>) + 'a;
-
 /// What all lanes do at the same time.
 #[derive(Clone, Copy)]
 enum Job {
@@ -353,18 +337,24 @@ enum Job {
     /// Begin the block with this number.
     Open(u64),
     Run(WindowPlan),
+    /// Pack what is due to other ranks.
+    Pack(Due),
+    /// Take what came from other ranks.
+    Unpack,
 }
 
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
     /// Runs to the end with a thread for each lane.
     fn run_windows(&mut self, progress: &Progress, keeper: Option<&mut dyn Keeper>) -> Result<Ended, Violation> {
         let run = &*self;
-        let work = |lane: usize, job: Job| {
-            let mut lane = lock(&run.lanes[lane]);
+        let work = |number: usize, job: Job| {
+            let mut lane = lock(&run.lanes[number]);
             match job {
                 Job::Start(plan) => lane.start(&run.shared, plan),
                 Job::Open(block) => lane.open_block(&run.shared, block),
                 Job::Run(plan) => lane.run(&run.shared, plan),
+                Job::Pack(due) => lane.pack(due, run.settings.share),
+                Job::Unpack => run.unpack_into(&mut lane, number),
             }
         };
         Team::gather(self.lanes.len(), work, |all_lanes| run.go_through_windows(progress, keeper, all_lanes, &work))
@@ -390,7 +380,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 Standing::default()
             }
         };
-        let mut survey = self.survey(SimTime::ZERO)?;
+        let (mut survey, mut next) = self.look_round(SimTime::ZERO)?;
         // Events of the last windows, on average, times their number.
         let threshold = PARALLEL_EVENTS_MIN * self.lanes.len() as u64;
         let mut recent = threshold * WINDOWS_AVERAGED;
@@ -401,7 +391,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 (0..self.lanes.len()).for_each(|lane| one_lane(lane, job));
             }
         };
-        while let Some(window) = survey.next {
+        while let Some(window) = next.window {
             let start = self.shared.windows.start(window);
             if start >= end {
                 break;
@@ -409,19 +399,19 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             let block = self.shared.windows.block(window);
             if self.shared.windows.block_log2() > 0 && block > opened {
                 opened = block;
-                self.exchange(|outbox, deliver| outbox.take_block(block, deliver));
+                self.bring(Due::Block(block), next, &|job| spread(recent, 0, job));
                 spread(recent, 0, Job::Open(block));
                 // Only now is the first window of the block known that has anything to do.
-                survey = self.survey(SimTime::from_nanos(start))?;
+                (survey, next) = self.look_round(SimTime::from_nanos(start))?;
                 continue;
             }
             self.close_slices(slices.pass(start));
-            let job = Job::Run(slices.plan(window, &self.shared.windows, end, survey.index_max));
-            let messages = self.exchange(|outbox, deliver| outbox.take_window(window, deliver));
-            spread(recent, messages, job);
+            let messages = self.bring(Due::Window(window), next, &|job| spread(recent, 0, job));
+            let plan = slices.plan(window, &self.shared.windows, end, self.index_max(&survey));
+            spread(recent, messages, Job::Run(plan));
             handled += 1;
             let events_before = survey.events;
-            survey = self.survey(SimTime::from_nanos(start))?;
+            (survey, next) = self.look_round(SimTime::from_nanos(start))?;
             recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
             progress.now.store(start, Ordering::Relaxed);
             progress.events.store(survey.events, Ordering::Relaxed);
@@ -447,16 +437,46 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         }
     }
 
-    /// Swaps messages that `take` takes out: from the lanes that sent them to the partitions that they are for. Returns
-    /// their number.
-    fn exchange(&self, take: impl Fn(&mut Outbox<P::Message>, &mut Deliver<'_, P::Message>)) -> u64 {
-        let lanes = self.lanes.len();
+    /// The largest index that a message was ever sent to, when messages of other ranks have come after `survey`.
+    fn index_max(&self, survey: &Survey) -> u32 {
+        if self.post.is_none() {
+            return survey.index_max;
+        }
+        self.lanes.iter().map(|lane| lock(lane).core.outbox.index_max()).max().unwrap_or(0)
+    }
+
+    /// Looks at all lanes after a window that began at `time`, and agrees with other ranks on what is next.
+    ///
+    /// # Errors
+    /// As [`Run::survey`].
+    fn look_round(&self, time: SimTime) -> Result<(Survey, Next), Violation> {
+        let survey = self.survey(time)?;
+        let next = self.agree(&survey);
+        Ok((survey, next))
+    }
+
+    /// Brings messages that are due to the partitions of this rank that they are for: those of other ranks, where `next` says
+    /// that there are any, and its own. `spread` does a job in all lanes. Returns how many there are now.
+    fn bring(&self, due: Due, next: Next, spread: &dyn Fn(Job)) -> u64 {
+        self.ship(due, next, spread);
+        self.exchange(due)
+    }
+
+    /// Swaps messages that are due: from the lanes that sent them to the partitions of this rank that they are for. Returns
+    /// how many there are now.
+    fn exchange(&self, due: Due) -> u64 {
+        let (lanes, share) = (self.lanes.len(), self.settings.share);
         let mut messages = 0;
         for sender in 0..lanes {
             let Lane { inboxes, core, .. } = &mut *lock(&self.lanes[sender]);
             let mut repaid = Inbox::new();
-            take(&mut core.outbox, &mut |partition, from| {
+            core.outbox.take(due, |partition, from| {
+                assert!(
+                    share.holds(partition as u32),
+                    "messages to partition {partition} have not been sent to its rank"
+                );
                 messages += from.len() as u64;
+                let partition = share.place(partition as u32);
                 if partition % lanes == sender {
                     inboxes[partition / lanes].append(from);
                 } else {
@@ -500,83 +520,6 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             }
         }
         Ok(survey)
-    }
-
-    fn finish(self, Ended { windows, stopped }: Ended) -> Outcome<P, O> {
-        let protocol = self.shared.protocol;
-        let unlocked = |lane: Mutex<Lane<P, O>>| lane.into_inner().unwrap_or_else(PoisonError::into_inner);
-        let all: Vec<Lane<P, O>> = self.lanes.into_iter().map(unlocked).collect();
-        let bytes = all.iter().map(|lane| lane.bytes(protocol)).sum();
-        let events = all.iter().map(|lane| lane.core.tally.events).sum();
-        let in_flight: i64 = all.iter().flat_map(|lane| &lane.core.tally.queued).sum();
-        let digest = all.iter().fold(0u64, |sum, lane| sum.wrapping_add(lane.core.digest.value()));
-        let bandwidth = bandwidth(&all);
-        let lanes = all.len();
-        let mut states: Vec<Option<(Nodes, P::State)>> = (0..self.partitions).map(|_| None).collect();
-        let (mut slices, mut delays, mut probes) = (Vec::<Traffic>::new(), Vec::<Histogram<u64>>::new(), Vec::new());
-        let (mut lives, mut judgements) = (Vec::<LifeEvent>::new(), Vec::<Judgement>::new());
-        let mut links = Vec::<LinkDelays>::new();
-        for (number, lane) in all.into_iter().enumerate() {
-            for (place, partition) in lane.partitions.into_iter().enumerate() {
-                lives.extend(partition.living.map(|living| living.into_log()).unwrap_or_default());
-                states[place * lanes + number] = Some((partition.nodes, partition.state));
-            }
-            judgements.extend(lane.core.judgements);
-            let (lane_slices, lane_delays, lane_links) = lane.core.tally.into_results();
-            merge(&mut slices, lane_slices, |sum, more| *sum += &more);
-            merge(&mut delays, lane_delays, |sum, more| sum.add(more).expect("histograms that grow can be added"));
-            merge(&mut links, lane_links, |sum, more| sum.add(&more));
-            probes.push(lane.core.probe);
-        }
-        lives.par_sort_unstable();
-        judgements.par_sort_unstable();
-        Outcome {
-            slices,
-            delays,
-            links,
-            bandwidth,
-            digest,
-            events,
-            windows,
-            in_flight: in_flight as u64,
-            bytes,
-            partitions: self.partitions,
-            lives,
-            judgements,
-            states: states.into_iter().flatten().collect(),
-            probes,
-            stopped,
-        }
-    }
-}
-
-/// The spread of the nodes' bytes, by type.
-fn bandwidth<P: Protocol, O>(lanes: &[Lane<P, O>]) -> [Option<Bandwidth>; 4] {
-    // What was broadcast reached every node and is on no meter yet.
-    let broadcast_bytes: u64 = lanes.iter().map(|lane| lane.core.tally.broadcast_bytes).sum();
-    let spread = |node_type: NodeType, pick: fn(&Meter) -> u64, more: u64| {
-        let mut values = Vec::new();
-        for partition in lanes.iter().flat_map(|lane| &lane.partitions).filter(|part| !part.meters.is_empty()) {
-            let first = NodeType::ALL[..node_type as usize].last().map_or(0, |&before| partition.nodes.end_of(before));
-            let meters = &partition.meters[first..partition.nodes.end_of(node_type)];
-            values.extend(meters.iter().map(|meter| pick(meter).wrapping_add(more)));
-        }
-        Spread::of(&mut values)
-    };
-    NodeType::ALL.map(|node_type| {
-        Some(Bandwidth {
-            upload: spread(node_type, |meter| meter.sent, 0)?,
-            download: spread(node_type, |meter| meter.received, broadcast_bytes)?,
-        })
-    })
-}
-
-/// Adds `more` to `sums` element by element; the first addition moves.
-fn merge<T>(sums: &mut Vec<T>, more: Vec<T>, add: impl Fn(&mut T, T)) {
-    if sums.is_empty() {
-        *sums = more;
-    } else {
-        sums.iter_mut().zip(more).for_each(|(sum, more)| add(sum, more));
     }
 }
 

@@ -24,7 +24,7 @@ pub use lives::{Judgement, LifeEvent, SampleCount, Turn};
 pub use memory::{available_memory, peak_memory, reset_peak_memory, resident_memory, total_memory};
 pub use metric::{Measurement, Metric, Unit, may_be_figure, measurements, metric_value, named_figures};
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
-pub use result::{EngineFigures, Method, PointResult, TimelineBucket};
+pub use result::{EngineFigures, Method, PointResult, RankFigures, TimelineBucket};
 pub use rows::long_row;
 pub use spread::{Bandwidth, Spread};
 pub use stored::{StaticStr, StoredHistogram};

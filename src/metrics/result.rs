@@ -108,6 +108,29 @@ pub struct EngineFigures {
     pub threads: usize,
     /// Partitions of the node columns.
     pub partitions: usize,
+    /// How several processes fared that ran the point together; `None` if one did.
+    pub ranks: Option<RankFigures>,
+}
+
+/// How the processes fared that ran a point together: the ranks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RankFigures {
+    /// How many there were.
+    pub ranks: usize,
+    /// Peak resident memory of the rank that took the most, and of that which took the least, in bytes.
+    pub peak_memory_most: u64,
+    /// See there.
+    pub peak_memory_least: u64,
+    /// What all ranks together hold of what nodes share, such as links, in bytes.
+    pub shared_bytes: u64,
+    /// Windows that were handled; the ranks agreed on each.
+    pub windows: u64,
+    /// Windows, or blocks of windows, before which messages went from rank to rank.
+    pub exchanges: u64,
+    /// Messages that went from rank to rank.
+    pub remote_messages: u64,
+    /// What they took, in bytes.
+    pub remote_bytes: u64,
 }
 
 impl PointResult {

@@ -48,8 +48,8 @@ pub use page::{RESULTS_MAX, report_html};
 pub use plot::{Choice, Kind, Picture, PlotError, Theme, pictures};
 pub use population::{population_csv, population_table};
 pub use summary::{
-    Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, SUMMARY_FORMAT, StageTotals,
-    Summary, SummaryPoint, TypeCounts, summary_json,
+    Comparison, DetectionTotals, Deterministic, DropCounts, EnginePart, EnginePoint, RankPart, SUMMARY_FORMAT,
+    StageTotals, Summary, SummaryPoint, TypeCounts, summary_json,
 };
 pub use table::at_width;
 pub(crate) use table::table_with;

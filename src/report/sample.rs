@@ -109,6 +109,7 @@ fn empty(approach: &str, population: Population) -> PointResult {
             bytes_per_node: 64.5,
             threads: 2,
             partitions: 4,
+            ranks: None,
         },
     }
 }

@@ -6,7 +6,7 @@ use super::RunReport;
 use super::number::rounded;
 use crate::claims;
 use crate::contract::NodeType;
-use crate::metrics::{Detection, Flow, PointResult, StageFigures, Traffic};
+use crate::metrics::{Detection, Flow, PointResult, RankFigures, StageFigures, Traffic};
 
 /// The version of the summary's layout; it changes when a field changes its name or meaning.
 pub const SUMMARY_FORMAT: u32 = 1;
@@ -257,6 +257,59 @@ pub struct EnginePoint {
     pub threads: usize,
     /// Partitions of the node columns.
     pub partitions: usize,
+    /// How several processes fared that ran the point together; not there if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ranks: Option<RankPart>,
+}
+
+/// How the processes fared that ran a point together.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RankPart {
+    /// How many there were.
+    pub ranks: usize,
+    /// Peak resident memory of the rank that took the most, in bytes.
+    pub peak_memory_bytes_most: u64,
+    /// Of the rank that took the least.
+    pub peak_memory_bytes_least: u64,
+    /// What all ranks together hold of what nodes share, such as links, in bytes.
+    pub shared_bytes: u64,
+    /// Windows that were handled; the ranks agreed on each.
+    pub windows: u64,
+    /// Windows, or blocks of windows, before which messages went from rank to rank.
+    pub exchanges: u64,
+    /// Messages that went from rank to rank.
+    pub remote_messages: u64,
+    /// Their share of the messages that arrived, warm-up included; `null` where none did.
+    pub remote_share: Option<f64>,
+    /// What they took, in bytes.
+    pub remote_bytes: u64,
+    /// The same by message; `null` where there were none.
+    pub bytes_per_remote_message: Option<f64>,
+    /// The same by exchange; `null` where there were none.
+    pub bytes_per_exchange: Option<f64>,
+}
+
+impl RankPart {
+    fn of(point: &PointResult) -> Option<RankPart> {
+        let figures = point.engine.ranks?;
+        let RankFigures { remote_messages, remote_bytes, exchanges, .. } = figures;
+        let ratio = |part: u64, whole: u64| (whole > 0).then(|| rounded(part as f64 / whole as f64));
+        let arrived = |flow| point.timeline.iter().map(|bucket| bucket.traffic.total(flow).messages).sum::<u64>();
+        let delivered = [Flow::Received, Flow::ReceiverDown, Flow::DownlinkFull].map(arrived).iter().sum();
+        Some(RankPart {
+            ranks: figures.ranks,
+            peak_memory_bytes_most: figures.peak_memory_most,
+            peak_memory_bytes_least: figures.peak_memory_least,
+            shared_bytes: figures.shared_bytes,
+            windows: figures.windows,
+            exchanges,
+            remote_messages,
+            remote_share: ratio(remote_messages, delivered),
+            remote_bytes,
+            bytes_per_remote_message: ratio(remote_bytes, remote_messages),
+            bytes_per_exchange: ratio(remote_bytes, exchanges),
+        })
+    }
 }
 
 impl Summary {
@@ -328,6 +381,7 @@ impl EnginePoint {
             bytes_per_node: rounded(engine.bytes_per_node),
             threads: engine.threads,
             partitions: engine.partitions,
+            ranks: RankPart::of(point),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
 mod keeping;
+mod over;
+mod slices;
 
 use std::cell::RefCell;
 
-use crate::contract::{Domain, NodeType, Placement, Population, Protocol, RandomKey, SimSpan, SimTime};
+use crate::contract::{Domain, NodeType, Placement, Protocol, RandomKey, Share, SimSpan, SimTime};
 use crate::engine::faults::Schedule;
 use crate::engine::trace::{Record, Trace, Tracing};
-use crate::engine::{Broadcast, Latency, NetworkModel, Outcome, Progress, RegionMatrix, Settings, Simulation};
+use crate::engine::{Broadcast, Latency, NetworkModel, Outcome, Progress, Ranks, RegionMatrix, Settings, Simulation};
 use crate::metrics::{
     Detection, EngineFigures, Figures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult,
     PopulationOverTime, SampleCount, TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
@@ -24,11 +26,12 @@ use crate::protocols::swim::Swim;
 use crate::topologies::{Clustering, Graph, Tier, TierDegrees};
 
 pub use keeping::{Ending, Keeping, RunError, run_kept};
+pub use over::run_over;
+
+use over::Aside;
+use slices::boundaries;
 
 use super::{Approach, DetectionSpec, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
-
-/// No slice of time is shorter, because windows are no longer than slices.
-const SLICE_MIN: SimSpan = SimSpan::from_millis(1);
 
 /// Periods in which a member of SWIM is probed: that nobody does has a chance of e^-10, 1 in 22,000.
 const SWIM_PERIODS: u64 = 10;
@@ -65,10 +68,15 @@ pub struct Job<'a> {
     sink: Option<&'a Sink>,
     /// Who keeps checkpoints, until the run takes it.
     keeping: RefCell<Option<Keeping<'a>>>,
+    /// The other processes that run parts of it, if there are any.
+    ranks: Option<&'a dyn Ranks>,
 }
 
 /// What a run gives: with probes, which trace it if there is to be a trace.
 pub type Ran<P> = Outcome<P, Option<Trace>>;
+
+/// What takes out of a run what its protocol alone knows.
+type Finding<'f, P> = dyn Fn(&Ran<P>) -> Found + 'f;
 
 /// Takes in the trace of a run.
 struct Sink {
@@ -111,7 +119,7 @@ pub fn run_point(
     threads: usize,
     watch: &Watch<'_>,
 ) -> Result<PointResult, RunError> {
-    run_into(scenario, point, threads.into(), watch, None, None)
+    run_into(scenario, point, threads.into(), watch, Aside::default())
 }
 
 /// As [`run_point`], in a layout of one's own.
@@ -124,7 +132,7 @@ pub fn run_laid_out(
     layout: Layout,
     watch: &Watch<'_>,
 ) -> Result<PointResult, RunError> {
-    run_into(scenario, point, layout, watch, None, None)
+    run_into(scenario, point, layout, watch, Aside::default())
 }
 
 /// As [`run_point`], and writes down `tracing` of its events. A traced run takes longer and gives the same result.
@@ -139,7 +147,8 @@ pub fn run_traced(
     tracing: Tracing,
 ) -> Result<(PointResult, TraceLog), RunError> {
     let sink = Sink { tracing, log: RefCell::default() };
-    let result = run_into(scenario, point, threads.into(), watch, Some(&sink), None)?;
+    let aside = Aside { sink: Some(&sink), ..Aside::default() };
+    let result = run_into(scenario, point, threads.into(), watch, aside)?;
     Ok((result, sink.log.into_inner()))
 }
 
@@ -148,8 +157,7 @@ fn run_into<'a>(
     point: &'a Point,
     layout: Layout,
     watch: &'a Watch<'a>,
-    sink: Option<&'a Sink>,
-    keeping: Option<Keeping<'a>>,
+    Aside { sink, keeping, ranks }: Aside<'a>,
 ) -> Result<PointResult, RunError> {
     reset_peak_memory();
     let (population, seed) = (point.population, scenario.seed);
@@ -171,8 +179,10 @@ fn run_into<'a>(
     settings.faults = scenario.faults.schedule.clone();
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
+    settings.share = ranks.map_or(Share::WHOLE, Ranks::share);
     let layout = settings.partitions_log2();
-    let job = Job { scenario, point, settings, watch, began: (watch.clock)(), sink, keeping: RefCell::new(keeping) };
+    let (began, keeping) = ((watch.clock)(), RefCell::new(keeping));
+    let job = Job { scenario, point, settings, watch, began, sink, keeping, ranks };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
     let adaptive = AdaptiveHeartbeat { base_interval: interval };
     let clustering = clustering(&scenario.network.latency, seed, point.nearby);
@@ -182,8 +192,8 @@ fn run_into<'a>(
             let mesh = FullMesh::new(population, interval, size, method(point) == Method::Event);
             job.run("full-mesh", &job.judged(mesh, FullMesh::with_leaves, FullMesh::with_detector), 0)
         }
-        Approach::FlatGossip { fanout } => job.run_flat(random_graph(population, layout, seed, fanout, clustering)),
-        Approach::Ping => job.run_flat(random_graph(population, layout, seed, 1, clustering)),
+        Approach::FlatGossip { fanout } => job.run_flat(job.random_graph(layout, fanout, clustering)),
+        Approach::Ping => job.run_flat(job.random_graph(layout, 1, clustering)),
         Approach::Hierarchical(links) => {
             let graph = degrees(links, true).clustered_graph(population, layout, seed, clustering);
             job.run_tiers("hierarchy", Hierarchy::new(graph, adaptive, size), 0.0)
@@ -278,21 +288,6 @@ pub fn method(point: &Point) -> Method {
     }
 }
 
-/// Every node has links to `degree` others, drawn uniformly, or near ones first.
-fn random_graph(
-    population: Population,
-    partitions_log2: u32,
-    seed: u64,
-    degree: u32,
-    clustering: Option<&Clustering>,
-) -> Graph {
-    let key = RandomKey::new(seed, Domain::Topology);
-    let all = Tier::new(0..population.total(), clustering);
-    Graph::new(population, partitions_log2, |node, peers| {
-        all.distinct_peers(degree, node, &mut key.stream(node, 0), peers);
-    })
-}
-
 /// How a share `nearby` of the links is chosen, where nodes stand in regions.
 pub(super) fn clustering(latency: &LatencySpec, seed: u64, nearby: Option<f64>) -> Option<Clustering> {
     let LatencySpec::Regions { table, shares, .. } = latency else { return None };
@@ -337,19 +332,6 @@ fn links(spec: &LatencySpec, delays: Vec<LinkDelays>) -> Option<Links> {
     }
 }
 
-/// Where slices of time begin: buckets of `width` from the start and, anew, from the end of the warm-up.
-fn boundaries(point: &Point, width: SimSpan) -> Vec<SimTime> {
-    let warm = SimTime::ZERO + point.warmup;
-    let end = warm + point.measure;
-    let buckets = |from: SimTime, to: SimTime| {
-        std::iter::successors(Some(from + width), move |&time| Some(time + width))
-            .take_while(move |&time| to.since(time) >= SLICE_MIN)
-    };
-    let warming = buckets(SimTime::ZERO, warm);
-    let switch = Some(warm).filter(|&warm| warm > SimTime::ZERO);
-    warming.chain(switch).chain(buckets(warm, end)).collect()
-}
-
 impl Job<'_> {
     /// Whether nodes tell others when they leave in good order: where somebody judges, or where some do leave.
     fn has_leaves(&self) -> bool {
@@ -366,6 +348,18 @@ impl Job<'_> {
             None if self.has_leaves() => with_leaves(protocol),
             None => protocol,
         }
+    }
+
+    /// Every node has links to `degree` others, drawn uniformly, or near ones first. Where nobody judges whom it hears, a
+    /// rank needs no others than those of its own nodes.
+    fn random_graph(&self, partitions_log2: u32, degree: u32, clustering: Option<&Clustering>) -> Graph {
+        let Settings { population, seed, share, .. } = self.settings;
+        let key = RandomKey::new(seed, Domain::Topology);
+        let all = Tier::new(0..population.total(), clustering);
+        let share = if self.scenario.detection.is_some() { Share::WHOLE } else { share };
+        Graph::of_share(population, partitions_log2, share, |node, peers| {
+            all.distinct_peers(degree, node, &mut key.stream(node, 0), peers);
+        })
     }
 
     fn run_flat(&self, graph: Graph) -> Result<PointResult, RunError> {
@@ -385,7 +379,7 @@ impl Job<'_> {
 
     /// `shared_bytes` is the memory of what all nodes share, such as the graph.
     fn run<P: Protocol>(&self, name: &'static str, protocol: &P, shared_bytes: usize) -> Result<PointResult, RunError> {
-        self.run_with(name, protocol, shared_bytes, |_| Found::default())
+        self.run_finding(name, protocol, shared_bytes, None)
     }
 
     /// Runs `protocol`, which results call `name`; `find` takes out of the outcome what the protocol alone knows.
@@ -401,6 +395,17 @@ impl Job<'_> {
         shared_bytes: usize,
         find: impl Fn(&Ran<P>) -> Found,
     ) -> Result<PointResult, RunError> {
+        self.run_finding(name, protocol, shared_bytes, Some(&find))
+    }
+
+    /// As [`Job::run_with`]; there may be nothing to find.
+    fn run_finding<P: Protocol>(
+        &self,
+        name: &'static str,
+        protocol: &P,
+        shared_bytes: usize,
+        find: Option<&Finding<'_, P>>,
+    ) -> Result<PointResult, RunError> {
         let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
             self.scenario.faults.disturbances.clone(),
             self.settings.population,
@@ -408,37 +413,53 @@ impl Job<'_> {
             self.settings.seed,
         );
         let (boundaries, threads) = (self.settings.boundaries.clone(), self.settings.threads);
-        let (built, outcome) = self.simulate(protocol, &network)?;
+        let (built, outcome) = self.simulate(protocol, &network, find.is_some())?;
         let seconds = (self.watch.clock)() - built;
+        let ranks = self.over_ranks(&outcome, shared_bytes);
+        let shared_bytes = ranks.map_or(shared_bytes as u64, |ranks| ranks.shared_bytes);
         let figures = EngineFigures {
             events: outcome.events,
             seconds,
             build_seconds: built - self.began,
             peak_memory: peak_memory(),
-            bytes_per_node: (outcome.bytes + shared_bytes) as f64 / f64::from(self.point.population.total()),
+            bytes_per_node: (outcome.bytes as u64 + shared_bytes) as f64 / f64::from(self.point.population.total()),
             threads,
             partitions: outcome.partitions,
+            ranks,
         };
+        if self.settings.share.rank() > 0 {
+            return Err(RunError::Elsewhere);
+        }
         let found = match outcome.stopped {
             // Figures of mechanisms tell of whole runs.
             Some(at) if at <= self.settings.measured.start => return Err(RunError::Unmeasured(at)),
             Some(_) => Found::default(),
-            None => find(&outcome),
+            None => find.map_or_else(Found::default, |find| find(&outcome)),
         };
         #[cfg(test)]
         if outcome.stopped.is_none() {
-            referee::check(self, protocol, &network, &outcome, &found, &find);
+            referee::check(self, protocol, &network, &outcome, &found, |outcome| {
+                find.map_or_else(Found::default, |find| find(outcome))
+            });
         }
         Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 
-    /// The outcome of `protocol` on `network`, and when all was built.
-    fn simulate<P: Protocol>(&self, protocol: &P, network: &NetworkModel) -> Result<(f64, Ran<P>), RunError> {
+    /// The outcome of `protocol` on `network`, with the states of all nodes if they are wanted, and when all was built.
+    fn simulate<P: Protocol>(
+        &self,
+        protocol: &P,
+        network: &NetworkModel,
+        with_states: bool,
+    ) -> Result<(f64, Ran<P>), RunError> {
         let probe = || self.sink.map(|sink| Trace::new(sink.tracing));
         let mut simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
         let mut keeping = self.keeping.take();
         if let Some(checkpoint) = keeping.as_mut().and_then(|keeping| keeping.from.take()) {
             simulation = simulation.restore(checkpoint)?;
+        }
+        if let Some(ranks) = self.ranks {
+            simulation = simulation.over(ranks, with_states);
         }
         let built = (self.watch.clock)();
         let mut outcome = match keeping {
@@ -468,7 +489,6 @@ impl Job<'_> {
         let measured_span = self.settings.measured.start..outcome.stopped.unwrap_or(self.settings.end);
         let detection = self.detection(measured_span.clone(), &outcome.lives, std::mem::take(&mut outcome.judgements));
         let population_over_time = self.population_over_time(&starts, &outcome.lives, &found.samples);
-        let state_bytes = outcome.states.iter().map(|(_, state)| protocol.state_bytes(state) as u64).sum();
         let timeline: Vec<TimelineBucket> =
             starts.into_iter().zip(outcome.slices).map(|(start, traffic)| TimelineBucket { start, traffic }).collect();
         let mut measured = Traffic::new(kinds.len());
@@ -494,7 +514,7 @@ impl Job<'_> {
             detection,
             population_over_time,
             figures: found.figures,
-            state_bytes,
+            state_bytes: outcome.state_bytes,
             in_flight: outcome.in_flight,
             digest: outcome.digest,
             engine,
@@ -532,18 +552,6 @@ mod referee;
 mod tests {
     use super::*;
 
-    fn starts(warmup: u64, measure: u64, width: u64) -> Vec<u64> {
-        let point = Point {
-            approach: Approach::Ping,
-            nearby: None,
-            label: "ping".to_owned(),
-            population: Population::flat(2),
-            warmup: SimSpan::from_millis(warmup),
-            measure: SimSpan::from_millis(measure),
-        };
-        boundaries(&point, SimSpan::from_millis(width)).iter().map(|time| time.as_nanos() / 1_000_000).collect()
-    }
-
     #[test]
     fn patience_follows_the_interval_of_each_type() {
         let patience = |approach: &str, detection: &str| {
@@ -557,14 +565,5 @@ mod tests {
         assert_eq!(patience("sampled", "[detection]"), Some([150, 300, 1_500, 3_000]));
         assert_eq!(patience("flat-gossip", "[detection]"), Some([150; 4]));
         assert_eq!(patience("gossip", "[detection]\npatience = \"7s\""), Some([7; 4]));
-    }
-
-    #[test]
-    fn slices_restart_at_the_end_of_the_warmup() {
-        assert_eq!(starts(0, 3_000, 1_000), [1_000, 2_000]);
-        assert_eq!(starts(2_000, 2_000, 1_000), [1_000, 2_000, 3_000]);
-        assert_eq!(starts(1_500, 1_200, 1_000), [1_000, 1_500, 2_500]);
-        assert_eq!(starts(500, 500, 1_000), [500]);
-        assert_eq!(starts(0, 10, 1_000), [0u64; 0]);
     }
 }

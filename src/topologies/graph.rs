@@ -4,10 +4,12 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::contract::{Column, NodeId, NodeType, Nodes, Population};
+use crate::contract::{Column, NodeId, NodeType, Nodes, Population, Share};
 
 /// Rows are generated in blocks of this many nodes, in parallel.
 const BLOCK: usize = 1 << 14;
+/// Where only some rows are kept, so many blocks are generated at a time.
+const BLOCKS_AT_ONCE: usize = 32;
 
 /// A directed edge, as its sender holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -38,6 +40,31 @@ enum Rows {
     ByType(ByType),
     /// Where each row starts, and where the last one ends.
     Starts(Column<u32>),
+    /// There are only the rows of a share of the partitions.
+    Own(Own),
+}
+
+/// The rows of a share of the partitions.
+#[derive(Debug)]
+struct Own {
+    share: Share,
+    partitions_log2: u32,
+    /// Partitions in the share.
+    partitions: usize,
+    /// Where each row starts, and where the last one ends.
+    starts: Column<u32>,
+}
+
+impl Own {
+    /// # Panics
+    /// If the row is not there.
+    #[inline]
+    fn row(&self, node: NodeId) -> Range<usize> {
+        let partition = node & ((1 << self.partitions_log2) - 1);
+        assert!(self.share.holds(partition), "another rank has the links of node {node}");
+        let number = (node >> self.partitions_log2) as usize * self.partitions + self.share.place(partition);
+        self.starts[number] as usize..self.starts[number + 1] as usize
+    }
 }
 
 /// Rows whose place follows from the type, so that finding one reads no memory of its own.
@@ -93,6 +120,60 @@ impl Graph {
         Graph { population, partitions_log2, rows, links, slots }
     }
 
+    /// As [`Graph::new`], with the edges of the nodes of a `share` alone: what others have can be told to neither
+    /// [`Graph::links`] nor [`Graph::senders`] and [`Graph::slot_ends`].
+    ///
+    /// Goes over all edges twice without keeping those of other nodes, and meanwhile takes four bytes for every node.
+    ///
+    /// # Panics
+    /// As [`Graph::new`], and if the share has 2^32 edges or more.
+    pub fn of_share(
+        population: Population,
+        partitions_log2: u32,
+        share: Share,
+        targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
+    ) -> Self {
+        if share.is_whole() {
+            return Graph::new(population, partitions_log2, targets);
+        }
+        let holds = |node: NodeId| share.holds(node & ((1 << partitions_log2) - 1));
+        let mut next = Column::filled(population.total() as usize, 0u32);
+        let (mut sender, mut own_nodes, mut own_edges) = (0, 0, 0);
+        each_block(population, &targets, |degrees, peers| {
+            peers.iter().for_each(|&peer| next[peer as usize] += 1);
+            for &degree in degrees {
+                let is_own = holds(sender);
+                own_nodes += usize::from(is_own);
+                own_edges += if is_own { degree as usize } else { 0 };
+                sender += 1;
+            }
+        });
+        assert!(u32::try_from(own_edges).is_ok(), "{own_edges} edges of a share do not fit 32 bits");
+        let slots = place_slots(population, partitions_log2, &mut next);
+        let partitions = share.partitions(partitions_log2).len();
+        let mut starts = Column::collect(own_nodes + 1, std::iter::once(0));
+        let (mut links, mut sender) = (Column::with_capacity(own_edges), 0);
+        each_block(population, &targets, |degrees, mut peers| {
+            for &degree in degrees {
+                let (row, rest) = peers.split_at(degree as usize);
+                let is_own = holds(sender);
+                for &peer in row {
+                    let slot = &mut next[peer as usize];
+                    if is_own {
+                        links.push(Link { peer, slot: *slot });
+                    }
+                    *slot += 1;
+                }
+                if is_own {
+                    starts.push(links.len() as u32);
+                }
+                (peers, sender) = (rest, sender + 1);
+            }
+        });
+        let rows = Rows::Own(Own { share, partitions_log2, partitions, starts });
+        Graph { population, partitions_log2, rows, links, slots }
+    }
+
     /// The nodes that the graph connects.
     pub fn population(&self) -> Population {
         self.population
@@ -109,6 +190,7 @@ impl Graph {
         match &self.rows {
             Rows::ByType(rows) => &self.links[rows.row(node)],
             Rows::Starts(starts) => &self.links[starts[node as usize] as usize..starts[node as usize + 1] as usize],
+            Rows::Own(rows) => &self.links[rows.row(node)],
         }
     }
 
@@ -118,6 +200,7 @@ impl Graph {
         let first = match &self.rows {
             Rows::ByType(rows) => rows.row(node).start,
             Rows::Starts(starts) => starts[node as usize] as usize,
+            Rows::Own(rows) => rows.row(node).start,
         };
         self.links.prefetch(first);
         self.links.prefetch(first + 7);
@@ -159,6 +242,7 @@ impl Graph {
     /// As [`Graph::slots`].
     pub fn slot_ends(&self, nodes: Nodes) -> Column<u32> {
         assert!(self.slots(nodes) <= u32::MAX as usize, "slots have 32 bits");
+        assert!(!matches!(self.rows, Rows::Own(_)), "other ranks have links to these nodes");
         let mut ends = Column::filled(nodes.len(), 0);
         for peer in self.links.iter().map(|link| link.peer) {
             if let Some(index) = nodes.index_of(peer) {
@@ -182,28 +266,46 @@ impl Graph {
     pub fn bytes(&self) -> usize {
         let starts = match &self.rows {
             Rows::ByType(_) => 0,
-            Rows::Starts(starts) => starts.bytes(),
+            Rows::Starts(starts) | Rows::Own(Own { starts, .. }) => starts.bytes(),
         };
         starts + self.links.bytes()
+    }
+}
+
+/// The degrees and the peers of the nodes of a block.
+fn block(number: usize, total: usize, targets: &(impl Fn(NodeId, &mut Vec<NodeId>) + Sync)) -> (Vec<u32>, Vec<NodeId>) {
+    let (mut degrees, mut peers) = (Vec::with_capacity(BLOCK), Vec::new());
+    for node in number * BLOCK..((number + 1) * BLOCK).min(total) {
+        let before = peers.len();
+        targets(node as NodeId, &mut peers);
+        for &peer in &peers[before..] {
+            assert!(peer as usize != node && (peer as usize) < total, "node {node} cannot link to node {peer}");
+        }
+        degrees.push((peers.len() - before) as u32);
+    }
+    (degrees, peers)
+}
+
+/// Shows `visit` the degrees and the peers of all nodes, block by block in order. A few blocks are in memory at a time.
+fn each_block(
+    population: Population,
+    targets: &(impl Fn(NodeId, &mut Vec<NodeId>) + Sync),
+    mut visit: impl FnMut(&[u32], &[NodeId]),
+) {
+    let total = population.total() as usize;
+    let blocks = total.div_ceil(BLOCK);
+    for first in (0..blocks).step_by(BLOCKS_AT_ONCE) {
+        let some = first..(first + BLOCKS_AT_ONCE).min(blocks);
+        let some: Vec<_> = some.into_par_iter().map(|number| block(number, total, targets)).collect();
+        some.iter().for_each(|(degrees, peers)| visit(degrees, peers));
     }
 }
 
 /// All rows, block by block in parallel; the slots are not numbered yet.
 fn generate(population: Population, targets: &(impl Fn(NodeId, &mut Vec<NodeId>) + Sync)) -> (Rows, Column<Link>) {
     let total = population.total() as usize;
-    let block = |number: usize| {
-        let (mut degrees, mut peers) = (Vec::with_capacity(BLOCK), Vec::new());
-        for node in number * BLOCK..((number + 1) * BLOCK).min(total) {
-            let before = peers.len();
-            targets(node as NodeId, &mut peers);
-            for &peer in &peers[before..] {
-                assert!(peer as usize != node && (peer as usize) < total, "node {node} cannot link to node {peer}");
-            }
-            degrees.push((peers.len() - before) as u32);
-        }
-        (degrees, peers)
-    };
-    let blocks: Vec<(Vec<u32>, Vec<NodeId>)> = (0..total.div_ceil(BLOCK)).into_par_iter().map(block).collect();
+    let blocks: Vec<(Vec<u32>, Vec<NodeId>)> =
+        (0..total.div_ceil(BLOCK)).into_par_iter().map(|number| block(number, total, targets)).collect();
     let edges: usize = blocks.iter().map(|(_, peers)| peers.len()).sum();
     let degrees = || blocks.iter().flat_map(|(degrees, _)| degrees).copied();
     let rows = if let Some(degrees) = shared_degrees(population, degrees()) {
@@ -237,12 +339,9 @@ fn shared_degrees(population: Population, mut degrees: impl Iterator<Item = u32>
     Some(shared)
 }
 
-/// Numbers the incoming links of every partition by receiver, then by sender. Returns how many each has.
-fn number_slots(population: Population, partitions_log2: u32, links: &mut Column<Link>) -> Vec<u32> {
-    let mut next = Column::filled(population.total() as usize, 0u32);
-    for link in links.iter() {
-        next[link.peer as usize] += 1;
-    }
+/// Makes of the number of incoming links of every node, in `next`, the number of its first one in its partition. Returns how
+/// many each partition has.
+fn place_slots(population: Population, partitions_log2: u32, next: &mut Column<u32>) -> Vec<u32> {
     let mut slots = Vec::with_capacity(1 << partitions_log2);
     for partition in 0..1u32 << partitions_log2 {
         let mut end = 0u32;
@@ -252,6 +351,16 @@ fn number_slots(population: Population, partitions_log2: u32, links: &mut Column
         }
         slots.push(end);
     }
+    slots
+}
+
+/// Numbers the incoming links of every partition by receiver, then by sender. Returns how many each has.
+fn number_slots(population: Population, partitions_log2: u32, links: &mut Column<Link>) -> Vec<u32> {
+    let mut next = Column::filled(population.total() as usize, 0u32);
+    for link in links.iter() {
+        next[link.peer as usize] += 1;
+    }
+    let slots = place_slots(population, partitions_log2, &mut next);
     for link in links.iter_mut() {
         let place = &mut next[link.peer as usize];
         link.slot = *place;
@@ -321,6 +430,37 @@ mod tests {
                 assert_eq!(graph.bytes(), 8 * graph.edges() + columns);
             }
         }
+    }
+
+    #[test]
+    fn shares_have_the_links_of_the_whole_graph_between_them() {
+        let population = Population::flat(50);
+        for (partitions_log2, uneven) in [(1, false), (3, false), (3, true), (4, true)] {
+            let degree = |node: NodeId| if uneven { node % 5 } else { 3 };
+            let targets = |node, peers: &mut Vec<NodeId>| {
+                peers.extend((1..=degree(node)).map(|step| (node + 7 * step) % 50));
+            };
+            let whole = Graph::new(population, partitions_log2, targets);
+            for ranks in 1..=4 {
+                let mut edges = 0;
+                for share in (0..ranks).map(|rank| Share::new(rank, ranks)) {
+                    let graph = Graph::of_share(population, partitions_log2, share, targets);
+                    edges += graph.edges();
+                    for partition in share.partitions(partitions_log2) {
+                        let nodes = Nodes::partition(population, partition, partitions_log2);
+                        assert_eq!(graph.slots(nodes), whole.slots(nodes));
+                        assert!(nodes.iter().all(|here| graph.links(here.id) == whole.links(here.id)));
+                    }
+                }
+                assert_eq!(edges, whole.edges(), "{ranks} shares");
+            }
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "another rank has the links of node 1")]
+    fn the_links_of_another_share_are_refused() {
+        Graph::of_share(Population::flat(5), 1, Share::new(0, 2), |node, peers| peers.push((node + 1) % 5)).links(1);
     }
 
     #[test]

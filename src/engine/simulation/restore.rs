@@ -31,7 +31,11 @@ impl<P: Protocol, N: Network, O: Probe> Simulation<'_, P, N, O> {
     ///
     /// # Errors
     /// If the checkpoint is damaged or of another run.
+    ///
+    /// # Panics
+    /// If the run has other ranks: they take no checkpoints.
     pub fn restore(mut self, checkpoint: Checkpoint<'_>) -> Result<Self, CheckpointError> {
+        assert!(self.run.settings.share.is_whole(), "ranks take no checkpoints");
         self.run.load(checkpoint)?;
         Ok(self)
     }

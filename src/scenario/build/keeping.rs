@@ -1,6 +1,6 @@
 //! Points that are kept by checkpoints: they can be broken off, and gone on with.
 
-use super::{Watch, run_into};
+use super::{Aside, Watch, run_into};
 use crate::contract::SimTime;
 use crate::engine::{Checkpoint, CheckpointError, Keeper, Violation};
 use crate::metrics::PointResult;
@@ -46,6 +46,9 @@ pub enum RunError {
     /// It was broken off before measuring began.
     #[error("it was broken off at {0}, before measuring began")]
     Unmeasured(SimTime),
+    /// It ran to its end, and rank 0 has the result.
+    #[error("rank 0 has the result")]
+    Elsewhere,
 }
 
 /// As [`run_point`](super::run_point), kept by `keeping`.
@@ -59,7 +62,8 @@ pub fn run_kept<'a>(
     watch: &'a Watch<'a>,
     keeping: Keeping<'a>,
 ) -> Result<Ending, RunError> {
-    match run_into(scenario, point, threads.into(), watch, None, Some(keeping)) {
+    let aside = Aside { keeping: Some(keeping), ..Aside::default() };
+    match run_into(scenario, point, threads.into(), watch, aside) {
         Ok(result) if result.measure == point.measure => Ok(Ending::Whole(Box::new(result))),
         Ok(result) => {
             let at = SimTime::ZERO + result.warmup + result.measure;

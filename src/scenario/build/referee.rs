@@ -7,7 +7,7 @@ use std::cell::Cell;
 
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
-use super::{Found, Job, Layout, Ran, Watch, run_into};
+use super::{Aside, Found, Job, Layout, Ran, Watch, run_into};
 use crate::contract::{NodeId, Nodes, Protocol, SimTime};
 use crate::engine::trace::{Happening, Tracing};
 use crate::engine::{Broadcast, Cause, Lives, NetworkModel, Outcome, Probe, Progress, Settings};
@@ -116,7 +116,8 @@ fn compare(scenario: &Scenario) {
     for point in &scenario.points {
         let sink = super::Sink { tracing, log: std::cell::RefCell::default() };
         let layout = Layout { threads: 1, partitions_log2: Some(0) };
-        run_into(scenario, point, layout, &watch, Some(&sink), None).unwrap_or_else(|violation| panic!("{violation}"));
+        let aside = Aside { sink: Some(&sink), ..Aside::default() };
+        run_into(scenario, point, layout, &watch, aside).unwrap_or_else(|violation| panic!("{violation}"));
     }
 }
 

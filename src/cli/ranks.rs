@@ -1,0 +1,58 @@
+//! `mpirun -n R qnetsim run`: one simulation over several processes, the ranks.
+
+#[cfg(feature = "mpi")]
+mod over;
+#[cfg(feature = "mpi")]
+mod world;
+
+use std::env::var;
+
+use super::{Failure, RunArgs};
+use crate::contract::Share;
+
+#[cfg(feature = "mpi")]
+pub(super) use over::run;
+
+/// What launchers call the number of processes, and the number of this one: Open MPI, MPICH and its kin, and Slurm where it
+/// speaks PMIx.
+const LAUNCHERS: [(&str, &str); 3] =
+    [("OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"), ("PMI_SIZE", "PMI_RANK"), ("SLURM_STEP_NUM_TASKS", "PMIX_RANK")];
+
+/// What a launcher of MPI says: which of how many processes this is.
+fn launched() -> Share {
+    let number = |name| var(name).ok()?.parse::<usize>().ok();
+    let told = LAUNCHERS.iter().find_map(|&(size, rank)| Some((number(size)?, number(rank)?)));
+    told.filter(|(size, rank)| rank < size).map_or(Share::WHOLE, |(size, rank)| Share::new(rank, size))
+}
+
+/// Whether this process is to run `args` together with others. The shards of a sweep run on their own, whoever launches
+/// them.
+pub(super) fn is_one_of_several(args: &RunArgs) -> bool {
+    args.shard.is_none() && !launched().is_whole()
+}
+
+/// Whether another process tells what there is to tell of `args`.
+pub(super) fn is_follower(args: &RunArgs) -> bool {
+    is_one_of_several(args) && launched().rank() > 0
+}
+
+/// What is told by another process.
+fn told_elsewhere(code: u8) -> Failure {
+    Failure { code, message: String::new() }
+}
+
+/// Refuses, because this build cannot do what it is asked for.
+#[cfg(not(feature = "mpi"))]
+pub(super) fn run(_: &RunArgs) -> Result<(), Failure> {
+    let share = launched();
+    if share.rank() > 0 {
+        return Err(told_elsewhere(Failure::BAD_SCENARIO));
+    }
+    let message = format!(
+        "error: this is one of {} processes that MPI has launched, and this build of qnetsim runs in one: each would run all of \
+         it\n  build it with the feature: cargo build --release --features mpi\n  or run it without mpirun; a sweep is spread \
+         with --shard I/N",
+        share.ranks()
+    );
+    Err(Failure { code: Failure::BAD_SCENARIO, message })
+}
