@@ -90,7 +90,7 @@ mod tests {
     use super::super::layout::Layout;
     use super::super::memory::MemoryStore;
     use super::super::population::Population;
-    use super::super::{Settings, UserRegistryConsensus};
+    use super::super::{Settings, UserDatabase, UserRegistryConsensus};
     use super::*;
 
     fn in_memory(population: &Population) -> UserRegistryConsensus<MemoryStore> {

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use qnetsim::registry::rules::Refusal;
-use qnetsim::registry::server::ServerRegistry;
+use qnetsim::registry::server::{ServerOptions, ServerRegistry};
 use qnetsim::registry::{DatabaseError, Operations};
 
 use crate::server::Server;
@@ -216,7 +216,7 @@ fn a_commit_without_an_answer_is_looked_up_and_neither_repeated_nor_called_faile
 #[test]
 fn a_server_that_is_gone_is_an_error_after_a_bounded_time() {
     let mut server = Server::start();
-    let registry = ServerRegistry::open(&server.options("gone")).expect("founds");
+    let registry = ServerRegistry::open(&ServerOptions { tries: 12, ..server.options("gone") }).expect("founds");
     registry.register_user(&user(0)).expect("registers");
     server.kill();
     let error = registry.register_user(&user(1)).expect_err("nobody is there").to_string();

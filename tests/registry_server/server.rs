@@ -153,6 +153,8 @@ impl Server {
             password: Some(PASSWORD.to_owned()),
             schema: Some(schema.to_owned()),
             create: true,
+            // A machine that builds besides takes its time to recover a server.
+            tries: 200,
             ..ServerOptions::new(self.socket_url())
         }
     }

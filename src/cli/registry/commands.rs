@@ -199,7 +199,7 @@ fn figures(opened: &Opened) -> Result<Vec<(String, String)>, Failure> {
         number("verified", counters.verified),
         number("endorsements", counters.endorsements),
     ];
-    let mut tables = 0;
+    let mut tables = Vec::new();
     for family in Family::ALL {
         let bytes = match opened {
             Opened::Disk(registry) => {
@@ -208,13 +208,13 @@ fn figures(opened: &Opened) -> Result<Vec<(String, String)>, Failure> {
             #[cfg(feature = "postgres")]
             Opened::Server(registry) => registry.table_bytes(family).map_err(|error| of_database(&error))?,
         };
-        tables += bytes;
+        tables.push(bytes);
         figures.push(number(&format!("bytes_{}", family.name()), bytes));
     }
     let on_disk = match opened {
         Opened::Disk(registry) => registry.database().store().disk_bytes().map_err(|error| of_disk(&error))?,
         #[cfg(feature = "postgres")]
-        Opened::Server(_) => tables,
+        Opened::Server(_) => tables.iter().sum(),
     };
     figures.push(number("bytes_on_disk", on_disk));
     Ok(figures)

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use super::{of_database, open};
+#[cfg(feature = "postgres")]
+use super::of_database;
+use super::open;
 use crate::cli::Failure;
 use crate::registry::UserRegistryConsensus;
 use crate::registry::disk::{DiskError, DiskStore, Engine};

@@ -7,7 +7,7 @@ use postgres::types::{ToSql, Type};
 use super::endpoint::Endpoint;
 use super::error::{ServerError, is_undone};
 use super::schema::{self, Form};
-use super::session::{TRIES, pause};
+use super::session::pause;
 use super::{ServerOptions, first_connection, found};
 use crate::registry::access::DatabaseError;
 use crate::registry::import::source::Source;
@@ -55,7 +55,7 @@ pub fn import_to<S: Source>(
         whole.batch_execute(&(to.making_schema() + &schema::tables(form))).map_err(refused)?;
         let imported =
             stream(source, options, on_progress, &mut |users| Ok(copy(&mut whole, &users).map_err(refused)?))?;
-        finish(whole, form, &token, &imported, &endpoint, on_progress)?;
+        finish(whole, form, &token, &imported, (&endpoint, to.tries), on_progress)?;
         imported
     } else {
         client.batch_execute(&(to.making_schema() + &schema::tables(form))).map_err(refused)?;
@@ -65,7 +65,7 @@ pub fn import_to<S: Source>(
             copy(&mut some, &users).and_then(|()| some.commit()).map_err(refused)?;
             Ok(())
         })?;
-        finish(client.transaction().map_err(refused)?, form, &token, &imported, &endpoint, on_progress)?;
+        finish(client.transaction().map_err(refused)?, form, &token, &imported, (&endpoint, to.tries), on_progress)?;
         imported
     };
     // What the server knows of its tables decides how it looks for users. If it is cut off, it learns that by itself later.
@@ -80,9 +80,9 @@ fn unshared(why: std::sync::Arc<ServerError>, endpoint: &Endpoint) -> ServerErro
 }
 
 /// Looks whether the import that is called `token` was committed, after the connection broke in the middle of that.
-fn is_committed(endpoint: &Endpoint, token: &str) -> Result<(), ServerError> {
+fn is_committed(endpoint: &Endpoint, tries: u32, token: &str) -> Result<(), ServerError> {
     let sql = "SELECT 1 FROM registry_meta WHERE name = 'imported' AND value = $1";
-    for attempt in 0..TRIES {
+    for attempt in 0..tries {
         pause(attempt, 0);
         if let Ok(mut client) = first_connection(endpoint)
             && let Ok(Some(_)) = client.query_opt(sql, &[&token])
@@ -99,7 +99,7 @@ fn finish(
     form: Form,
     token: &str,
     imported: &Imported,
-    endpoint: &Endpoint,
+    (endpoint, tries): (&Endpoint, u32),
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
 ) -> Result<(), ServerError> {
     let server = || endpoint.to_string();
@@ -124,7 +124,7 @@ fn finish(
     transaction.execute("INSERT INTO registry_meta VALUES ('imported', $1)", &[&token]).map_err(refused)?;
     transaction.execute("DELETE FROM registry_meta WHERE name = 'importing'", &[]).map_err(refused)?;
     match transaction.commit() {
-        Err(error) if !is_undone(&error) => is_committed(endpoint, token),
+        Err(error) if !is_undone(&error) => is_committed(endpoint, tries, token),
         committed => committed.map_err(refused),
     }
 }

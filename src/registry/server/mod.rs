@@ -50,6 +50,10 @@ pub struct ServerOptions {
     pub create: bool,
     /// Most connections. Whoever finds all at work waits for one. Default: 16.
     pub connections: usize,
+    /// Times that a change is tried that met others or lost its connection. The pauses between them double up to a second,
+    /// so that the default is half a minute: a server that was killed has recovered by then, or another has taken its
+    /// place, unless there was much to do. Default: 48.
+    pub tries: u32,
     /// The form of the tables of a registry that is founded. `None` is that of the server. Default: `None`.
     pub form: Option<Form>,
 }
@@ -57,7 +61,15 @@ pub struct ServerOptions {
 impl ServerOptions {
     /// For the registry at `url`.
     pub fn new(url: impl Into<String>) -> Self {
-        ServerOptions { url: url.into(), password: None, schema: None, create: false, connections: 16, form: None }
+        ServerOptions {
+            url: url.into(),
+            password: None,
+            schema: None,
+            create: false,
+            connections: 16,
+            tries: 48,
+            form: None,
+        }
     }
 
     fn endpoint(&self) -> Result<Endpoint, ServerError> {
@@ -77,8 +89,11 @@ impl ServerOptions {
 /// Without URL and password.
 impl std::fmt::Debug for ServerOptions {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let ServerOptions { create, connections, form, .. } = self;
-        write!(out, "ServerOptions {{ create: {create}, connections: {connections}, form: {form:?}, .. }}")
+        let ServerOptions { create, connections, tries, form, .. } = self;
+        write!(
+            out,
+            "ServerOptions {{ create: {create}, connections: {connections}, tries: {tries}, form: {form:?}, .. }}"
+        )
     }
 }
 
@@ -98,7 +113,7 @@ impl ServerRegistry {
     ///
     /// If the server cannot be reached or refuses, or has no registry and none is to be founded, or one of a later version.
     pub fn open(options: &ServerOptions) -> Answer<Self, ServerError> {
-        let pool = Pool::new(options.endpoint()?, options.connections);
+        let pool = Pool::new(options.endpoint()?, options.connections, options.tries);
         let mut client = first_connection(&pool.endpoint)?;
         let refused = |source| ServerError::Refused { server: pool.endpoint.to_string(), source };
         let found = match found(&mut client, &pool.endpoint) {

@@ -20,9 +20,6 @@ use crate::registry::commit::Durability;
 use crate::registry::draft::Delta;
 use crate::registry::operations::Answer;
 
-/// Times that something is tried. With the pauses between them that is some fifteen seconds: a server that was killed has
-/// recovered by then, unless it had much to do.
-pub(super) const TRIES: u32 = 24;
 /// The first pause, which doubles each time ...
 const PAUSE_MIN: Duration = Duration::from_millis(2);
 /// ... up to this.
@@ -228,10 +225,10 @@ impl Session {
     }
 
     /// Whether the transaction `number` was committed, of which the connection broke; an error if nobody knows.
-    fn is_committed(&mut self, endpoint: &Endpoint, number: i64) -> Result<bool, ServerError> {
+    fn is_committed(&mut self, endpoint: &Endpoint, tries: u32, number: i64) -> Result<bool, ServerError> {
         let unknown = || ServerError::Unknown(endpoint.to_string());
         let (slot, owner) = self.slot.clone().ok_or_else(unknown)?;
-        for attempt in 0..TRIES {
+        for attempt in 0..tries {
             pause(attempt, slot);
             let asked = self.live(endpoint).and_then(|(client, _)| {
                 // The lock is that of the transaction: it is granted when that one has ended.
@@ -297,6 +294,8 @@ pub(super) fn pause(attempt: u32, slot: i32) {
 /// Sessions that threads share: as many as work at once, up to a bound. Each is checked before it is used.
 pub(super) struct Pool {
     pub(super) endpoint: Endpoint,
+    /// Times that something is tried.
+    tries: u32,
     idle: Mutex<Vec<Session>>,
     returned: Condvar,
 }
@@ -315,10 +314,10 @@ impl Drop for Lease<'_> {
 }
 
 impl Pool {
-    /// Up to `most` connections, of which none is made yet.
-    pub(super) fn new(endpoint: Endpoint, most: usize) -> Self {
+    /// Up to `most` connections, of which none is made yet. Everything is tried up to `tries` times.
+    pub(super) fn new(endpoint: Endpoint, most: usize, tries: u32) -> Self {
         let idle = (0..most.max(1)).map(|_| Session::default()).collect();
-        Pool { endpoint, idle: Mutex::new(idle), returned: Condvar::new() }
+        Pool { endpoint, tries: tries.max(1), idle: Mutex::new(idle), returned: Condvar::new() }
     }
 
     /// The session that was used last, which is most likely to be connected.
@@ -342,7 +341,7 @@ impl Pool {
     ) -> Answer<T, ServerError> {
         let mut lease = self.lease();
         let mut last = None;
-        for attempt in 0..TRIES {
+        for attempt in 0..self.tries {
             pause(attempt, self.salt(&lease));
             match lease.session.try_read(&self.endpoint, sql, with, &mut read) {
                 Tried::Done(answer) | Tried::Unknown(answer, _) => return Ok(answer),
@@ -362,14 +361,14 @@ impl Pool {
     ) -> Answer<T, ServerError> {
         let mut lease = self.lease();
         let mut last = None;
-        for attempt in 0..TRIES {
+        for attempt in 0..self.tries {
             pause(attempt, self.salt(&lease));
             match lease.session.try_write(&self.endpoint, durability, &mut change) {
                 Tried::Done(answer) => return Ok(answer),
                 Tried::Answer(error) => return Err(error),
                 Tried::Not(error) => last = error,
                 Tried::Unknown(answer, number) => {
-                    if lease.session.is_committed(&self.endpoint, number)? {
+                    if lease.session.is_committed(&self.endpoint, self.tries, number)? {
                         return Ok(answer);
                     }
                 }
@@ -387,7 +386,7 @@ impl Pool {
         let server = self.endpoint.to_string();
         match last {
             Some(source) if remedy(&source) == Remedy::Reconnect => ServerError::Unreachable { server, source },
-            _ => ServerError::Busy(server, TRIES),
+            _ => ServerError::Busy(server, self.tries),
         }
     }
 }
