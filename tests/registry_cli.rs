@@ -361,6 +361,28 @@ fn an_engine_that_was_not_built_is_refused_with_how_to_build_it() {
 }
 
 #[test]
+#[cfg(not(feature = "postgres"))]
+fn a_server_that_was_not_built_in_is_refused_with_how_to_build_it_and_without_its_password() {
+    let desk = Desk::new();
+    let url = "postgres://ann:s3cret@db.example/people";
+    let key = Population::new(1, 1, 0).key(0).to_string();
+    for args in [
+        &["stats", "--db", url][..],
+        &["list", "--db", url],
+        &["verify", "--db", url],
+        &["get", "--db", url, &key],
+        &["import", "--db", url, "--generate", "10"],
+        &["import", "--db", "r", "--from", url],
+        &["bench", "--db", url],
+    ] {
+        desk.fails(2, args, &["built without registries on servers", "cargo build --release --features postgres"]);
+        assert!(!said(&desk.run(args)).contains("s3cret"), "{args:?}");
+    }
+    desk.fails(2, &["compact", "--db", url], &["compact is for registries in a folder"]);
+    assert!(fs::read_dir(desk.0.path()).unwrap().next().is_none(), "nothing is made");
+}
+
+#[test]
 #[cfg(feature = "rocksdb")]
 fn a_registry_moves_from_one_engine_to_the_other_and_back() {
     let desk = Desk::new();

@@ -1,4 +1,4 @@
-//! `qnetsim registry`: a registry of users on disk, from the command line.
+//! `qnetsim registry`: a registry of users on disk or on a server, from the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,9 @@ use crate::scenario;
 pub(super) mod bench;
 mod commands;
 mod import;
+mod place;
+
+use place::{Keeper, Opened, Place};
 
 /// The commands of `qnetsim registry`.
 #[derive(Debug, Subcommand)]
@@ -24,7 +27,7 @@ pub(super) enum RegistryCommand {
     ///
     /// An import makes a new registry: whole, or nothing. All lines are checked first; every bad one is told with its file,
     /// line and reason, and so are keys and government ids that are there twice and endorsements by nobody. It works in
-    /// PATH.import; killed, it goes on from there when the same command is given again.
+    /// PATH.import; killed, it goes on from there when the same command is given again. To a server, it is one transaction.
     ///
     /// Files are named *.csv, with a header, or *.jsonl, with an object a line. Users have key, government_id,
     /// identity_proof, birth_currency, country, name, registered_at; endorsements have endorsed, endorser, signature,
@@ -60,6 +63,9 @@ pub(super) enum RegistryCommand {
     /// sizes fill the caches, so from --users 1M on. Every figure says whether it is `measured` or `projected`. Tables go
     /// to standard output; DIR gets registry-bench.csv, registry-bench.json, tables.txt and service-times.csv: what a
     /// lookup and a change take, as a scenario of the approach `registry` names it with `service_times`.
+    ///
+    /// On a server (--db postgres://...) registries are made in schemas of their own, which are removed again, and the
+    /// results go to the folder that --out names.
     #[command(after_help = format!("{BENCH_EXAMPLES}\n\n{EXIT_CODES}"))]
     Bench(bench::BenchArgs),
 }
@@ -70,6 +76,7 @@ const IMPORT_EXAMPLES: &str = "Examples:
   qnetsim registry import --db copy --from users --layout documented";
 
 const GET_EXAMPLES: &str = "Examples:
+  PGPASSWORD=... qnetsim registry get --db postgres://ann@db.example/people 02e1...66 digits
   qnetsim registry get --db users 02e1...66 digits
   qnetsim registry get --db users --government-id 1518...64 digits --format json";
 
@@ -85,7 +92,8 @@ const LIST_EXAMPLES: &str = "Examples:
 const BENCH_EXAMPLES: &str = "Examples:
   qnetsim registry bench
   qnetsim registry bench --users 1M,10M --db /data/bench --drop-caches
-  qnetsim registry bench --engine rocksdb --db /data/bench-rocksdb";
+  qnetsim registry bench --engine rocksdb --db /data/bench-rocksdb
+  qnetsim registry bench --users 100K --db postgres://ann@db.example/people --out bench-server";
 
 /// How rows are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -101,7 +109,8 @@ pub(super) enum RowFormat {
 /// Which registry.
 #[derive(Debug, Args)]
 pub(super) struct DatabaseArgs {
-    /// Folder of the registry.
+    /// Folder of the registry, or the URL of a server in a build with the feature `postgres`:
+    /// postgres://USER@HOST/DATABASE, with the password in PGPASSWORD.
     #[arg(long, value_name = "PATH")]
     db: PathBuf,
     #[command(flatten)]
@@ -109,9 +118,19 @@ pub(super) struct DatabaseArgs {
 }
 
 impl DatabaseArgs {
+    fn place(&self) -> Place<'_> {
+        Place::of(&self.db)
+    }
+
     /// Opens the registry, which exists unless `create`.
-    fn open(&self, create: bool) -> Result<UserDatabase<DiskStore>, Failure> {
-        open(&self.db, self.engine.engine, create)
+    fn open(&self, create: bool) -> Result<Opened, Failure> {
+        self.place().open(self.engine.engine, create)
+    }
+
+    /// Opens the registry, which exists, if it is in a folder; else says that `what` is not for others, and what is there
+    /// `instead`.
+    fn open_folder(&self, what: &str, instead: &str) -> Result<UserDatabase<DiskStore>, Failure> {
+        open(self.place().folder(what, instead)?, self.engine.engine, false)
     }
 }
 
@@ -264,11 +283,11 @@ fn open(path: &Path, engine: Engine, create: bool) -> Result<UserDatabase<DiskSt
     open_registry(path, &options, CacheSizes::default()).map_err(|error| of_database(&error))
 }
 
-fn of_database(error: &DatabaseError<DiskError>) -> Failure {
+fn of_database<E: Keeper>(error: &DatabaseError<E>) -> Failure {
     let code = match error {
         DatabaseError::Refused(_) | DatabaseError::UnknownKey(_) | DatabaseError::LongName(_) => Failure::BAD_SCENARIO,
         DatabaseError::OtherLayout { .. } => Failure::BAD_SCENARIO,
-        DatabaseError::Store(cause) if matches!(**cause, DiskError::OtherEngine { .. }) => Failure::BAD_SCENARIO,
+        DatabaseError::Store(cause) if cause.is_of_request() => Failure::BAD_SCENARIO,
         _ => Failure::INPUT_OUTPUT,
     };
     Failure::of(code, error)
@@ -283,6 +302,8 @@ fn of_import(error: &ImportError) -> Failure {
         ImportError::Refused(_) | ImportError::Exists(_) | ImportError::Source(SourceError::Kind { .. }) => {
             Failure::BAD_SCENARIO
         }
+        #[cfg(feature = "postgres")]
+        ImportError::Server(error) if error.is_of_request() => Failure::BAD_SCENARIO,
         ImportError::Memory { .. } => Failure::WILL_NOT_FIT,
         ImportError::Thread => Failure::INTERNAL,
         _ => Failure::INPUT_OUTPUT,

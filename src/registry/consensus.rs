@@ -40,6 +40,11 @@ impl<S: Store> UserRegistryConsensus<S> {
         &self.database
     }
 
+    /// When writes are acknowledged.
+    pub fn durability(&self) -> Durability {
+        self.durability
+    }
+
     /// Registers `user`, whose key and government id nobody has, without endorsements.
     ///
     /// # Errors

@@ -342,13 +342,26 @@ fn government_ids<S: Store>(access: &Access<'_, S>, users: &[User]) -> Outcome<V
     Ok(found)
 }
 
-fn check_name<E: std::error::Error>(user: &User) -> Result<(), DatabaseError<E>> {
+pub(super) fn check_name<E: std::error::Error>(user: &User) -> Result<(), DatabaseError<E>> {
     if user.name.len() > NAME_LEN_MAX { Err(DatabaseError::LongName(user.name.len())) } else { Ok(()) }
 }
 
 /// A place in a list of users, from which it can be gone on with. The default is the start.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Cursor(Vec<u8>);
+
+#[cfg(feature = "postgres")]
+impl Cursor {
+    /// The place behind `key`, in a list in order of keys.
+    pub(super) fn after(key: &[u8]) -> Self {
+        Cursor(key.to_vec())
+    }
+
+    /// The key behind which the place is; none at the start.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 /// Users of a list, read as they are asked for: for pages, `take` some and go on from the cursor. A user who is deleted
 /// meanwhile is left out.

@@ -162,6 +162,10 @@ pub enum ImportError {
         /// What was read.
         read: Tally,
     },
+    /// The server to which it goes fails.
+    #[cfg(feature = "postgres")]
+    #[error(transparent)]
+    Server(#[from] super::server::ServerError),
     /// A thread of the import ended without a result.
     #[error("a thread of the import failed")]
     Thread,
@@ -234,6 +238,20 @@ fn run<S: Source>(
     options: &ImportOptions,
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
 ) -> Result<Imported, ImportError> {
+    sorted(work, source, options, on_progress, |sorted, on_progress| {
+        write::write(work, source, options, sorted, on_progress)
+    })
+}
+
+/// Sorts the endorsements of `source`, lets `write` write them beside its users, of whom it is told how many there are, and
+/// returns what it returns.
+fn sorted<S: Source>(
+    work: &Work,
+    source: &S,
+    options: &ImportOptions,
+    on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
+    write: impl FnOnce((u64, Sorter), &mut dyn FnMut(Step, u64, Option<u64>)) -> Result<Imported, write::WriteError>,
+) -> Result<Imported, ImportError> {
     let identity = format!("{} {} {}", source.identity()?, options.layout, options.memory);
     let mut progress = work.resume(identity)?;
     let (index, users) = read_users(source, options.memory, on_progress)?;
@@ -241,13 +259,44 @@ fn run<S: Source>(
     let mut sorter = Sorter::new(work.folder(), "endorsements", sorting_memory(options.memory, users));
     sorter = sorter.resume(progress.runs);
     read_endorsements(work, source, &index, options.layout, (&mut sorter, &mut progress), on_progress)?;
-    let mut imported =
-        write::write(work, source, options, (users, sorter), on_progress).map_err(|error| match error {
-            write::WriteError::Import(error) => error,
-            write::WriteError::Twice(pairs) => tell_twice(source, &index, &pairs),
-        })?;
+    let mut imported = write((users, sorter), on_progress).map_err(|error| match error {
+        write::WriteError::Import(error) => error,
+        write::WriteError::Twice(pairs) => tell_twice(source, &index, &pairs),
+    })?;
     imported.resumed = resumed;
     Ok(imported)
+}
+
+/// Gives all that `source` holds to `take`: users in its order, each with the endorsements that the user has, batch by
+/// batch, after all of it was found to be in order but that nobody endorses a user twice; that is told at the end.
+/// Returns how many there were. What is sorted on disk is in a temporary folder.
+///
+/// # Errors
+///
+/// [`ImportError`], and those of `take`.
+#[cfg(feature = "postgres")]
+pub(super) fn stream<S: Source>(
+    source: &S,
+    options: &ImportOptions,
+    on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
+    take: &mut dyn FnMut(Vec<(User, Vec<Endorsement>)>) -> Result<(), ImportError>,
+) -> Result<Imported, ImportError> {
+    let folder = tempfile::tempdir().map_err(|source| ImportError::Work { path: std::env::temp_dir(), source })?;
+    let work = Work::open(&folder.path().join("registry"))?;
+    // The layout in which endorsements are sorted with the keys of those who gave them.
+    let options = ImportOptions { layout: Layout::Documented, ..options.clone() };
+    sorted(&work, source, &options, on_progress, |sorted, on_progress| {
+        let of = |given: Vec<(u64, Endorsement)>| -> Vec<Endorsement> {
+            given.into_iter().map(|(_, endorsement)| endorsement).collect()
+        };
+        let mut take_each = |users: Vec<write::Numbered>| -> Result<(), write::WriteError> {
+            Ok(take(users.into_iter().map(|(_, user, given)| (user, of(given))).collect())?)
+        };
+        let enough = options.enough;
+        let counters = write::beside_each_other(&work, source, enough, sorted, on_progress, &mut take_each)?;
+        let super::meta::Counters { users, verified, endorsements, .. } = counters;
+        Ok(Imported { users, verified, endorsements, resumed: 0, families: Vec::new() })
+    })
 }
 
 /// What is left for sorting beside the hashes of `users` keys.

@@ -1,37 +1,36 @@
-//! Moving a registry: another one, in memory or on disk, as the source of an import.
+//! Moving a registry: another one, in memory, on disk or on a server, as the source of an import.
 //!
 //! So a registry in memory becomes one on disk, and one on disk gets another layout, by the steps of an import: in batches,
 //! compared by number and checksum, going on after a kill, and never half done.
 
-use super::database::{Cursor, UserDatabase};
 use super::import::source::{Batch, Batches, Place, Source, SourceError};
+use super::operations::{Listing, Operations};
 use super::record::{Endorsement, User};
-use super::store::Store;
 
 /// Users of a batch.
 const BATCH: usize = 1 << 12;
 
 /// A registry that is read to be imported elsewhere. Nobody writes to it meanwhile. Endorsements given by users who were
 /// deleted since name a key that nobody has any more, so that an import of them is refused.
-pub struct Registry<'a, S: Store> {
-    database: &'a UserDatabase<S>,
+pub struct Registry<'a, R> {
+    registry: &'a R,
 }
 
-impl<'a, S: Store> Registry<'a, S> {
-    /// All of `database`.
-    pub fn new(database: &'a UserDatabase<S>) -> Self {
-        Registry { database }
+impl<'a, R: Operations> Registry<'a, R> {
+    /// All of `registry`.
+    pub fn new(registry: &'a R) -> Self {
+        Registry { registry }
     }
 
     /// All users with their numbers from 0, some at a time.
     fn pages(&self) -> impl Iterator<Item = Result<Vec<(Place, User)>, SourceError>> + '_ {
-        let mut users = self.database.users(&Cursor::default());
+        let mut users = self.registry.list(Listing::All);
         let mut number = 0;
         std::iter::from_fn(move || {
             let mut page = Vec::new();
             for found in users.by_ref().take(BATCH) {
                 match found {
-                    Ok(found) => page.push((Place { part: 0, line: number }, found.user)),
+                    Ok(user) => page.push((Place { part: 0, line: number }, user)),
                     Err(error) => return Some(Err(SourceError::Registry(error.to_string()))),
                 }
                 number += 1;
@@ -41,12 +40,12 @@ impl<'a, S: Store> Registry<'a, S> {
     }
 }
 
-impl<S: Store> Source for Registry<'_, S> {
+impl<R: Operations> Source for Registry<'_, R> {
     fn identity(&self) -> Result<String, SourceError> {
-        let counters = self.database.counters();
-        let first = self.database.users(&Cursor::default()).next().transpose();
-        let first = first.map_err(|error| SourceError::Registry(error.to_string()))?.map(|found| found.user.key);
-        Ok(format!("registry {} {counters:?} {first:?}", self.database.layout()))
+        let failed = |error: super::DatabaseError<R::Error>| SourceError::Registry(error.to_string());
+        let counters = self.registry.counters().map_err(failed)?;
+        let first = self.registry.list(Listing::All).next().transpose().map_err(failed)?.map(|user| user.key);
+        Ok(format!("registry {} {counters:?} {first:?}", self.registry.layout_name()))
     }
 
     fn users(&self) -> Batches<'_, User> {
@@ -64,7 +63,7 @@ impl<S: Store> Source for Registry<'_, S> {
                     left -= count;
                     continue;
                 }
-                let found = self.database.endorsements_of(&user.key);
+                let found = self.registry.endorsements_of(&user.key);
                 let found = found.map_err(|error| SourceError::Registry(error.to_string()))?;
                 let rest = found.iter().skip(std::mem::take(&mut left) as usize);
                 items.extend(rest.map(|endorsement| (place, endorsement.clone())));
@@ -78,7 +77,7 @@ impl<S: Store> Source for Registry<'_, S> {
     }
 
     fn size(&self) -> Option<(u64, u64)> {
-        let counters = self.database.counters();
+        let counters = self.registry.counters().ok()?;
         Some((counters.users, counters.endorsements))
     }
 }
@@ -91,7 +90,7 @@ mod tests {
     use super::super::layout::Layout;
     use super::super::memory::MemoryStore;
     use super::super::population::Population;
-    use super::super::{Settings, UserRegistryConsensus};
+    use super::super::{Settings, UserDatabase, UserRegistryConsensus};
     use super::*;
 
     fn in_memory(population: &Population) -> UserRegistryConsensus<MemoryStore> {
@@ -111,14 +110,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let open = |name: &str| {
             let options = DiskOptions { create: false, ..DiskOptions::default() };
-            open_registry(&folder.path().join(name), &options, CacheSizes::default()).unwrap()
+            UserRegistryConsensus::new(
+                open_registry(&folder.path().join(name), &options, CacheSizes::default()).unwrap(),
+            )
         };
         let to = |name: &str, source: &dyn Fn(&std::path::Path, &ImportOptions), layout| {
             source(&folder.path().join(name), &ImportOptions { layout, ..ImportOptions::default() });
         };
         to(
             "a",
-            &|path, how| drop(import(path, &Registry::new(registry.database()), how, &mut |_, _, _| {}).unwrap()),
+            &|path, how| drop(import(path, &Registry::new(&registry), how, &mut |_, _, _| {}).unwrap()),
             Layout::Compact,
         );
         let compact = open("a");
@@ -144,8 +145,8 @@ mod tests {
             };
             let given = sorted(&registry.database().endorsements_of(&key).unwrap());
             for moved in [&compact, &documented, &back] {
-                assert_eq!(moved.get_user(&key).unwrap().unwrap().user, expected);
-                assert_eq!(sorted(&moved.endorsements_of(&key).unwrap()), given);
+                assert_eq!(moved.database().get_user(&key).unwrap().unwrap().user, expected);
+                assert_eq!(sorted(&moved.database().endorsements_of(&key).unwrap()), given);
             }
         }
     }
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn endorsements_are_read_from_any_of_them_on() {
         let registry = in_memory(&Population::new(3, 40, 3));
-        let source = Registry::new(registry.database());
+        let source = Registry::new(&registry);
         let all = |skipped| source.endorsements(skipped).flat_map(|batch| batch.unwrap().items).collect::<Vec<_>>();
         let whole = all(0);
         assert_eq!(whole.len(), 120);

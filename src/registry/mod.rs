@@ -15,9 +15,12 @@ pub mod memory;
 pub mod meta;
 pub mod migrate;
 pub mod model;
+pub mod operations;
 pub mod population;
 pub mod record;
 pub mod rules;
+#[cfg(feature = "postgres")]
+pub mod server;
 pub mod store;
 #[cfg(test)]
 mod tests;
@@ -31,4 +34,5 @@ pub use consensus::UserRegistryConsensus;
 pub use database::{Cursor, Settings, UserDatabase, Users};
 pub use layout::{Layout, Stored, UserId};
 pub use meta::Counters;
+pub use operations::{Listing, Operations};
 pub use verify::Report;

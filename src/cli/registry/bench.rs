@@ -5,6 +5,7 @@ use std::process::Command;
 
 use clap::Args;
 
+use super::place::Place;
 use super::{EngineArgs, print};
 use crate::claims::evidence::MachineFigure as Figure;
 use crate::cli::Failure;
@@ -16,6 +17,8 @@ use crate::scenario;
 mod crash;
 mod point;
 mod project;
+#[cfg(feature = "postgres")]
+mod server;
 mod writes;
 
 /// Arguments of `qnetsim registry bench`.
@@ -25,9 +28,13 @@ pub(in crate::cli) struct BenchArgs {
     /// above 1M, so that a model can be fitted.
     #[arg(long, value_name = "SIZES", value_parser = scenario::count, value_delimiter = ',', default_value = "1M")]
     users: Vec<u64>,
-    /// Folder for the registries, which are removed again, and for the results.
-    #[arg(long, value_name = "DIR", default_value = "registry-bench")]
+    /// Folder for the registries, which are removed again, and for the results; or the URL of a server in a build with the
+    /// feature `postgres`: postgres://USER@HOST/DATABASE, with the password in PGPASSWORD.
+    #[arg(long, value_name = "DIR", default_value = DIR)]
     db: PathBuf,
+    /// Folder for the results. Default: that of the registries; `registry-bench` if they are on a server.
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
     #[command(flatten)]
     engine: EngineArgs,
     /// Seed of the generated users.
@@ -50,6 +57,7 @@ impl BenchArgs {
         BenchArgs {
             users: vec![users],
             db,
+            out: None,
             engine: EngineArgs::default(),
             seed: 1,
             drop_caches: false,
@@ -58,10 +66,28 @@ impl BenchArgs {
         }
     }
 
+    /// Whether the registries are on a server.
+    fn is_on_server(&self) -> bool {
+        matches!(Place::of(&self.db), Place::Server(_))
+    }
+
+    /// Where the results go.
+    fn out(&self) -> &Path {
+        match &self.out {
+            Some(out) => out,
+            None if self.is_on_server() => Path::new(DIR),
+            None => &self.db,
+        }
+    }
+
     /// The command line that measures the same, wherever the registries are made.
     fn command(&self) -> String {
         let users: Vec<_> = self.users.iter().map(u64::to_string).collect();
         let mut command = format!("qnetsim registry bench --users {}", users.join(","));
+        if self.is_on_server() {
+            // Who reads the results need not know where it is.
+            command += " --db postgres://...";
+        }
         if self.engine.engine != Engine::default() {
             command += &format!(" --engine {}", self.engine.engine);
         }
@@ -75,6 +101,10 @@ impl BenchArgs {
     }
 }
 
+/// Where results go that nobody wants elsewhere.
+const DIR: &str = "registry-bench";
+/// What a size is called that is measured on a server.
+const SERVER: &str = "server";
 /// Endorsements of each user.
 const ENDORSEMENTS: u32 = 5;
 
@@ -116,14 +146,23 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
         let figures = point::measure(args, variant)?;
         return print(&serde_json::to_string(&figures).expect("figures are JSON"));
     }
-    check_writable(&args.db).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    #[cfg(not(feature = "postgres"))]
+    if args.is_on_server() {
+        return Err(super::place::not_built());
+    }
+    if args.is_on_server() && args.drop_caches {
+        let message =
+            "error: --drop-caches empties the page cache of this machine, and not that of a server".to_owned();
+        return Err(Failure { code: Failure::BAD_SCENARIO, message });
+    }
+    check_writable(args.out()).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
     let sizes = sizes(&args.users)?;
     let figures = figures(args, &mut |_| ())?;
     let tables = format!(
-        "$ {}\n\nqnetsim {}, engine {}, {}\n\n{}",
+        "$ {}\n\nqnetsim {}, {}, {}\n\n{}",
         args.command(),
         env!("CARGO_PKG_VERSION"),
-        args.engine.engine,
+        if args.is_on_server() { "a server".to_owned() } else { format!("engine {}", args.engine.engine) },
         machine(),
         project::tables(&figures, &sizes)
     );
@@ -133,8 +172,8 @@ pub(super) fn bench(args: &BenchArgs) -> Result<(), Failure> {
         ("service-times.csv", project::service_times(&figures, &sizes, args.engine.engine).into_bytes()),
         ("tables.txt", tables.clone().into_bytes()),
     ];
-    write_results(&args.db, &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
-    print(&format!("{tables}\nResults are in {}\n", args.db.display()))
+    write_results(args.out(), &files).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
+    print(&format!("{tables}\nResults are in {}\n", args.out().display()))
 }
 
 /// Everything that is measured and projected; `begin` is told of each measurement before it is made.
@@ -143,7 +182,13 @@ pub(in crate::cli) fn figures(args: &BenchArgs, begin: &mut dyn FnMut(&str)) -> 
     let mut figures = Vec::new();
     for &users in &sizes {
         begin(&format!("{users} users"));
-        figures.extend(child(args, users, "compact")?);
+        figures.extend(child(args, users, if args.is_on_server() { SERVER } else { "compact" })?);
+    }
+    if args.is_on_server() {
+        figures.extend(project::project(&figures, &sizes));
+        begin("kill -9");
+        figures.extend(crash::measure(args)?);
+        return Ok(figures);
     }
     let most = if args.brief { VARIANT_USERS_BRIEF } else { VARIANT_USERS };
     let compared = sizes.iter().copied().filter(|&users| users <= most).max().unwrap_or(sizes[0]);

@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 
 use indicatif::{ProgressBar, ProgressDrawTarget};
 
+use super::place::{Keeper, Opened, with_registry};
 use super::{
     DatabaseArgs, EndorseArgs, GetArgs, ListArgs, RegisterArgs, RowFormat, Rows, StatsArgs, VerifyArgs, of_database,
     of_disk, print, refused,
 };
 use crate::cli::Failure;
-use crate::registry::disk::DiskStore;
 use crate::registry::record::{Endorsement, User};
 use crate::registry::store::Family;
 use crate::registry::text::{ENDORSEMENT_COLUMNS, Line, USER_COLUMNS};
-use crate::registry::{Cursor, DatabaseError, UserDatabase, UserRegistryConsensus};
+use crate::registry::{DatabaseError, Listing, Operations, Report};
 
 /// Seconds since 1970-01-01 UTC, for what is registered now.
 #[allow(
@@ -87,24 +87,27 @@ fn described(user: &User) -> String {
 }
 
 pub(super) fn get(args: &GetArgs) -> Result<(), Failure> {
-    let database = args.database.open(false)?;
+    with_registry!(args.database.open(false)?, registry => get_of(&registry, args))
+}
+
+fn get_of<R: Operations<Error: Keeper>>(registry: &R, args: &GetArgs) -> Result<(), Failure> {
     let nobody = |what: String| Failure {
         code: Failure::BAD_SCENARIO,
         message: format!("error: nobody is registered with the {what}"),
     };
     let key = match (&args.key, &args.government_id) {
         (Some(key), _) => *key,
-        (None, Some(id)) => database
+        (None, Some(id)) => registry
             .lookup_by_government_id(id)
             .map_err(|error| of_database(&error))?
             .ok_or_else(|| nobody(format!("government id {id}")))?,
         (None, None) => return Err(nobody("key that was not given".to_owned())),
     };
-    let found = database.get_user(&key).map_err(|error| of_database(&error))?;
-    let user = &found.ok_or_else(|| nobody(format!("key {key}")))?.user;
+    let found = registry.get_user(&key).map_err(|error| of_database(&error))?;
+    let user = &found.ok_or_else(|| nobody(format!("key {key}")))?;
     let mut text = header(args.endorsements, args.format).into_bytes();
     if args.endorsements {
-        let endorsements = database.endorsements_of(&key).map_err(|error| of_database(&error))?;
+        let endorsements = registry.endorsements_of(&key).map_err(|error| of_database(&error))?;
         endorsements.iter().for_each(|endorsement| text.extend(endorsement_row(endorsement, args.format)));
     } else if args.format == RowFormat::Human {
         text.extend_from_slice(described(user).as_bytes());
@@ -115,7 +118,10 @@ pub(super) fn get(args: &GetArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn register(args: &RegisterArgs) -> Result<(), Failure> {
-    let registry = UserRegistryConsensus::new(args.database.open(args.create)?);
+    with_registry!(args.database.open(args.create)?, registry => register_in(&registry, args))
+}
+
+fn register_in<R: Operations<Error: Keeper>>(registry: &R, args: &RegisterArgs) -> Result<(), Failure> {
     let user = User {
         key: args.key,
         government_id: args.government_id,
@@ -131,11 +137,15 @@ pub(super) fn register(args: &RegisterArgs) -> Result<(), Failure> {
         DatabaseError::Refused(refusal) => refused(refusal, &user.key, None),
         error => of_database(error),
     })?;
-    print(&format!("Registered {}; {} users.\n", user.key, registry.database().total_users()))
+    let users = registry.counters().map_err(|error| of_database(&error))?.users;
+    print(&format!("Registered {}; {users} users.\n", user.key))
 }
 
 pub(super) fn endorse(args: &EndorseArgs) -> Result<(), Failure> {
-    let registry = UserRegistryConsensus::new(args.database.open(false)?);
+    with_registry!(args.database.open(false)?, registry => endorse_in(&registry, args))
+}
+
+fn endorse_in<R: Operations<Error: Keeper>>(registry: &R, args: &EndorseArgs) -> Result<(), Failure> {
     let endorsement = Endorsement {
         endorsed: args.user,
         endorser: args.by,
@@ -151,20 +161,22 @@ pub(super) fn endorse(args: &EndorseArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
-    let database = args.database.open(false)?;
-    let start = Cursor::default();
-    let users = match (args.currency, args.country) {
-        (Some(currency), _) => database.users_by_currency(currency, &start),
-        (None, Some(country)) => database.users_by_country(country, &start),
-        (None, None) => database.users(&start),
-    };
-    let wanted = users.filter(|found| found.as_ref().map_or(true, |found| found.user.verified || !args.verified));
+    with_registry!(args.database.open(false)?, registry => list_of(&registry, args))
+}
+
+fn list_of<R: Operations<Error: Keeper>>(registry: &R, args: &ListArgs) -> Result<(), Failure> {
+    let users = registry.list(match (args.currency, args.country) {
+        (Some(currency), _) => Listing::Currency(currency),
+        (None, Some(country)) => Listing::Country(country),
+        (None, None) => Listing::All,
+    });
+    let wanted = users.filter(|found| found.as_ref().map_or(true, |user| user.verified || !args.verified));
     let mut rows = Rows::new();
     rows.push(header(args.endorsements, args.format).as_bytes())?;
     for found in wanted.take(args.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX))) {
-        let user = found.map_err(|error| of_database(&error))?.user;
+        let user = found.map_err(|error| of_database(&error))?;
         let row = if args.endorsements {
-            let endorsements = database.endorsements_of(&user.key).map_err(|error| of_database(&error))?;
+            let endorsements = registry.endorsements_of(&user.key).map_err(|error| of_database(&error))?;
             endorsements.iter().flat_map(|endorsement| endorsement_row(endorsement, args.format)).collect()
         } else {
             user_row(&user, args.format)
@@ -177,20 +189,34 @@ pub(super) fn list(args: &ListArgs) -> Result<(), Failure> {
 }
 
 /// What a registry is and takes, by name.
-fn figures(database: &UserDatabase<DiskStore>) -> Result<Vec<(String, String)>, Failure> {
-    let counters = database.counters();
+fn figures(opened: &Opened) -> Result<Vec<(String, String)>, Failure> {
+    let counters = with_registry!(opened, registry => registry.counters().map_err(|error| of_database(&error)))?;
+    let layout = with_registry!(opened, registry => registry.layout_name());
     let number = |name: &str, value: u64| (name.to_owned(), value.to_string());
     let mut figures = vec![
-        ("layout".to_owned(), database.layout().to_string()),
+        ("layout".to_owned(), layout.to_owned()),
         number("users", counters.users),
         number("verified", counters.verified),
         number("endorsements", counters.endorsements),
     ];
+    let mut tables = Vec::new();
     for family in Family::ALL {
-        let bytes = database.store().table_bytes(family).map_err(|error| of_disk(&error))?;
+        let bytes = match opened {
+            Opened::Disk(registry) => {
+                registry.database().store().table_bytes(family).map_err(|error| of_disk(&error))?
+            }
+            #[cfg(feature = "postgres")]
+            Opened::Server(registry) => registry.table_bytes(family).map_err(|error| of_database(&error))?,
+        };
+        tables.push(bytes);
         figures.push(number(&format!("bytes_{}", family.name()), bytes));
     }
-    figures.push(number("bytes_on_disk", database.store().disk_bytes().map_err(|error| of_disk(&error))?));
+    let on_disk = match opened {
+        Opened::Disk(registry) => registry.database().store().disk_bytes().map_err(|error| of_disk(&error))?,
+        #[cfg(feature = "postgres")]
+        Opened::Server(_) => tables.iter().sum(),
+    };
+    figures.push(number("bytes_on_disk", on_disk));
     Ok(figures)
 }
 
@@ -211,7 +237,6 @@ pub(super) fn stats(args: &StatsArgs) -> Result<(), Failure> {
 }
 
 pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
-    let mut database = args.database.open(false)?;
     let target = if args.quiet { ProgressDrawTarget::hidden() } else { ProgressDrawTarget::stderr() };
     let bar = ProgressBar::with_draw_target(None, target);
     let mut read = 0u64;
@@ -222,9 +247,9 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
             bar.set_position(read);
         }
     };
-    let report = if args.repair { database.repair(progress) } else { database.verify(progress) };
+    let report = checked(args, progress);
     bar.finish_and_clear();
-    let report = report.map_err(|error| of_database(&error))?;
+    let report = report?;
     let findings: String = report.examples.iter().map(|finding| format!("{finding}\n")).collect();
     let counters = report.counters;
     let repaired = if args.repair { format!(", {} repaired", report.repaired) } else { String::new() };
@@ -235,14 +260,28 @@ pub(super) fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     if report.is_sound() {
         return Ok(());
     }
-    let advice =
-        if args.repair { "what is left cannot be repaired" } else { "--repair repairs what follows from records" };
-    let message = format!("error: the registry at {} has faults; {advice}", args.database.db.display());
+    let advice = if args.repair {
+        "what is left cannot be repaired"
+    } else {
+        "--repair repairs what follows from records, in a folder"
+    };
+    let message = format!("error: the registry at {} has faults; {advice}", args.database.place().name());
     Err(Failure { code: Failure::INPUT_OUTPUT, message })
 }
 
+/// Checks the registry, or repairs it.
+fn checked(args: &VerifyArgs, mut progress: impl FnMut(Family)) -> Result<Report, Failure> {
+    if args.repair {
+        let instead = "constraints and transactions keep those on servers sound: restore one from a backup";
+        let mut database = args.database.open_folder("--repair", instead)?;
+        return database.repair(progress).map_err(|error| of_database(&error));
+    }
+    let opened = args.database.open(false)?;
+    with_registry!(opened, registry => registry.verify(&mut progress).map_err(|error| of_database(&error)))
+}
+
 pub(super) fn compact(args: &DatabaseArgs) -> Result<(), Failure> {
-    let database = args.open(false)?;
+    let database = args.open_folder("compact", "a server gives back room by itself (VACUUM)")?;
     let size = || database.store().disk_bytes().map_err(|error| of_disk(&error));
     let before = size()?;
     database.store().compact().map_err(|error| of_disk(&error))?;

@@ -6,7 +6,10 @@ use std::time::Instant;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use super::{EngineArgs, of_disk, of_import, open, print};
+#[cfg(feature = "postgres")]
+use super::place::server_options;
+use super::place::{Place, with_registry};
+use super::{EngineArgs, of_disk, of_import, print};
 use crate::cli::Failure;
 use crate::metrics::peak_memory;
 use crate::registry::Layout;
@@ -16,12 +19,15 @@ use crate::registry::import::source::Source;
 use crate::registry::import::{ImportOptions, Imported, Step, import as run_import};
 use crate::registry::migrate::Registry;
 use crate::registry::population::{ENDORSEMENTS_PER_USER, Population};
+#[cfg(feature = "postgres")]
+use crate::registry::server::import_to;
 use crate::scenario;
 
 /// Arguments of `qnetsim registry import`.
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArgs {
-    /// Folder of the registry, which does not exist yet.
+    /// Folder of the registry, which does not exist yet; or the URL of a server in a build with the feature `postgres`,
+    /// which has none yet: postgres://USER@HOST/DATABASE, with the password in PGPASSWORD.
     #[arg(long, value_name = "PATH")]
     db: PathBuf,
     #[command(flatten)]
@@ -38,11 +44,11 @@ pub(in crate::cli) struct ImportArgs {
     /// Endorsements of each generated user.
     #[arg(long, value_name = "N", default_value_t = ENDORSEMENTS_PER_USER)]
     endorsements: u32,
-    /// Take all of another registry instead, whatever engine keeps it: to change its layout or its engine, or to leave out
+    /// Take all of another registry instead, whatever engine or server keeps it: to change its layout or its engine, or to leave out
     /// what was deleted.
     #[arg(long, value_name = "PATH", conflicts_with = "files")]
     from: Option<PathBuf>,
-    /// Layout of the registry: compact, or documented.
+    /// Layout of the registry in its folder: compact, or documented.
     #[arg(long, default_value = "compact")]
     layout: Layout,
     /// Endorsements that make a user verified.
@@ -103,8 +109,14 @@ pub(super) fn import(args: &ImportArgs) -> Result<(), Failure> {
     match (&args.generate, &args.from) {
         (Some(users), _) => from_source(args, &Population::new(args.seed, *users, args.endorsements)),
         (None, Some(path)) => {
-            let engine = Engine::at(path).map_err(|error| of_disk(&DiskError::Io(path.clone(), error)))?;
-            from_source(args, &Registry::new(&open(path, engine.unwrap_or_default(), false)?))
+            let from = Place::of(path);
+            let engine = match from {
+                Place::Folder(path) => Engine::at(path).map_err(|error| of_disk(&DiskError::Io(path.into(), error)))?,
+                Place::Server(_) => None,
+            };
+            with_registry!(from.open(engine.unwrap_or_default(), false)?, registry => {
+                from_source(args, &Registry::new(&registry))
+            })
         }
         (None, None) => from_source(args, &Files::open(&args.files).map_err(|error| of_import(&error.into()))?),
     }
@@ -116,9 +128,19 @@ fn from_source(args: &ImportArgs, source: &impl Source) -> Result<(), Failure> {
     #[allow(clippy::disallowed_methods, reason = "how long an import takes is told beside it")]
     let start = Instant::now();
     let mut bar = StepBar::new(args.quiet);
-    let imported = run_import(&args.db, source, &options, &mut |step, done, of| bar.show(step, done, of));
+    let mut on_progress = |step, done, of| bar.show(step, done, of);
+    let imported = match Place::of(&args.db) {
+        Place::Folder(path) => run_import(path, source, &options, &mut on_progress).map_err(|error| of_import(&error)),
+        #[cfg(feature = "postgres")]
+        Place::Server(url) => {
+            let to = server_options(url, args.engine.engine)?;
+            import_to(&to, source, &options, &mut on_progress).map_err(|error| of_import(&error))
+        }
+        #[cfg(not(feature = "postgres"))]
+        Place::Server(_) => Err(super::place::not_built()),
+    };
     drop(bar);
-    let imported = imported.map_err(|error| of_import(&error))?;
+    let imported = imported?;
     if args.quiet { Ok(()) } else { print(&summary(args, &imported, start.elapsed().as_secs_f64())) }
 }
 
@@ -128,10 +150,15 @@ fn summary(args: &ImportArgs, imported: &Imported, seconds: f64) -> String {
     let rate = if records == 0 { 0.0 } else { seconds * 1e6 / records as f64 };
     let resumed =
         if *resumed > 0 { format!("{resumed} endorsements had been sorted before.\n") } else { String::new() };
+    let place = Place::of(&args.db);
+    let checked = match place {
+        Place::Folder(_) => "Read back: number and checksum of every family agree.",
+        Place::Server(_) => "Counted there: the number of rows of every table agrees.",
+    };
+    let place = place.name();
     format!(
-        "Imported {users} users, {verified} of them verified, and {endorsements} endorsements to {}.\n\
-         It took {seconds:.1} s ({rate:.2} us a record); peak memory {:.0} MB.\n{resumed}Read back: number and checksum of every family agree.\n",
-        args.db.display(),
+        "Imported {users} users, {verified} of them verified, and {endorsements} endorsements to {place}.\n\
+         It took {seconds:.1} s ({rate:.2} us a record); peak memory {:.0} MB.\n{resumed}{checked}\n",
         peak_memory() as f64 / 1e6
     )
 }

@@ -171,7 +171,6 @@ pub(super) fn write<S: Source>(
     let tuned = DiskOptions { create: true, layout: Some(layout), ..options.store.clone() };
     let database = open_registry(&work.database(), &tuned, CacheSizes { users: 0, endorsements: 0, memory: None })?;
     let store = database.store();
-    let endorsements = Endorsements::new(sorter).map_err(|error| work.failed(error))?;
     let (mut tallies, sorters, counters) = thread::scope(|scope| {
         let mut ways: Vec<Way<'_>> = Family::ALL.iter().map(|_| Way::None).collect();
         for family in FAMILIES {
@@ -182,7 +181,7 @@ pub(super) fn write<S: Source>(
                 Way::Sorted(Sorter::new(work.folder(), family.name(), family_memory(options.memory, layout, family)))
             };
         }
-        let sent = send_all(work, source, options, (users, endorsements), &mut ways, on_progress);
+        let sent = send_all(work, source, options, (users, sorter), &mut ways, on_progress);
         settle(ways, sent)
     })?;
     on_progress(Step::Indexes, 0, Some(sorters.len() as u64));
@@ -205,15 +204,21 @@ fn family_memory(memory: u64, layout: Layout, family: Family) -> usize {
     (memory / share / 2).max(1 << 20) as usize
 }
 
-/// Reads all users and sends what they and their endorsements put to where it goes.
-fn send_all<S: Source>(
+/// A user with the number that an import has given, and the endorsements that the user has, each with the number of who
+/// endorses.
+pub(super) type Numbered = (UserId, User, Vec<(UserId, Endorsement)>);
+
+/// Reads all users and gives them to `take`, batch by batch, beside their endorsements in `sorter`. Returns how many there
+/// were.
+pub(super) fn beside_each_other<S: Source>(
     work: &Work,
     source: &S,
-    options: &ImportOptions,
-    (expected, mut endorsements): (u64, Endorsements),
-    ways: &mut [Way<'_>],
+    enough: u32,
+    (expected, sorter): (u64, Sorter),
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
+    take: &mut dyn FnMut(Vec<Numbered>) -> Result<(), WriteError>,
 ) -> Result<Counters, WriteError> {
+    let mut endorsements = Endorsements::new(sorter).map_err(|error| work.failed(error))?;
     let mut counters = Counters::default();
     for batch in source.users() {
         let mut users = Vec::new();
@@ -221,26 +226,13 @@ fn send_all<S: Source>(
             let id = counters.users;
             let given = endorsements.of(id, &user.key).map_err(|error| work.failed(error))?;
             let count = given.len() as u32;
-            let verified = count >= options.enough;
+            let verified = count >= enough;
             counters.users += 1;
             counters.endorsements += u64::from(count);
             counters.verified += u64::from(verified);
-            let user = User { endorsements: count, verified, ..user };
-            let (id, endorsers) = match options.layout {
-                Layout::Compact => (id, Vec::new()),
-                Layout::Documented => (0, given.iter().map(|(_, endorsement)| endorsement.endorser).collect()),
-            };
-            users.push((Stored { id, user, endorsers }, given));
+            users.push((id, User { endorsements: count, verified, ..user }, given));
         }
-        let mut parts = Vec::new();
-        while !users.is_empty() {
-            let rest = users.split_off(users.len().min(1 << 10));
-            parts.push(std::mem::replace(&mut users, rest));
-        }
-        let sheaves: Vec<Sheaf> = parts.into_par_iter().map(|part| entries(options.layout, part)).collect();
-        for sheaf in sheaves {
-            send(work, sheaf, ways)?;
-        }
+        take(users)?;
         on_progress(Step::Records, counters.users, Some(expected));
     }
     if !endorsements.twice.is_empty() {
@@ -249,7 +241,38 @@ fn send_all<S: Source>(
     if counters.users != expected || endorsements.next.is_some() {
         return Err(work.failed(std::io::Error::other("the source changed while it was read")).into());
     }
-    if options.layout == Layout::Compact {
+    Ok(counters)
+}
+
+/// Reads all users and sends what they and their endorsements put to where it goes.
+fn send_all<S: Source>(
+    work: &Work,
+    source: &S,
+    options: &ImportOptions,
+    users: (u64, Sorter),
+    ways: &mut [Way<'_>],
+    on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
+) -> Result<Counters, WriteError> {
+    let layout = options.layout;
+    let stored = |(id, user, given): Numbered| {
+        let (id, endorsers) = match layout {
+            Layout::Compact => (id, Vec::new()),
+            Layout::Documented => (0, given.iter().map(|(_, endorsement)| endorsement.endorser).collect()),
+        };
+        (Stored { id, user, endorsers }, given)
+    };
+    let mut send_each = |users: Vec<Numbered>| {
+        let mut users: Vec<_> = users.into_iter().map(stored).collect();
+        let mut parts = Vec::new();
+        while !users.is_empty() {
+            let rest = users.split_off(users.len().min(1 << 10));
+            parts.push(std::mem::replace(&mut users, rest));
+        }
+        let sheaves: Vec<Sheaf> = parts.into_par_iter().map(|part| entries(layout, part)).collect();
+        sheaves.into_iter().try_for_each(|sheaf| send(work, sheaf, ways))
+    };
+    let mut counters = beside_each_other(work, source, options.enough, users, on_progress, &mut send_each)?;
+    if layout == Layout::Compact {
         counters.next_id = counters.users;
     }
     Ok(counters)

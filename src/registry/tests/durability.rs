@@ -2,9 +2,9 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::suite::{contend, endorse_together};
 use super::*;
 use crate::registry::CacheSizes;
 use crate::registry::disk::open_registry;
@@ -118,57 +118,6 @@ fn acknowledged_writes_survive_a_killed_process_and_none_is_there_by_halves() {
 #[ignore = "takes minutes: cargo test --lib registry::tests::durability -- --ignored --nocapture two_hundred"]
 fn acknowledged_writes_survive_two_hundred_kills() {
     Engine::BUILT.iter().for_each(|&engine| survives_kills(engine, 200));
-}
-
-/// Everybody registers the same users, in different orders; of each two neighbours, one takes the other's government id.
-fn contend<S: Store>(registry: &UserRegistryConsensus<S>) {
-    const USERS: u64 = 96;
-    let won = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for writer in 0..8 {
-            let won = &won;
-            scope.spawn(move || {
-                for step in 0..USERS {
-                    let number = (step * 35 + writer * 7) % USERS;
-                    let wanted = User { government_id: user(number / 2).government_id, ..user(number) };
-                    match registry.register_user(&wanted) {
-                        Ok(()) => drop(won.fetch_add(1, Ordering::Relaxed)),
-                        Err(DatabaseError::Refused(Refusal::KeyTaken | Refusal::GovernmentIdTaken { .. })) => {}
-                        Err(error) => panic!("{error}"),
-                    }
-                }
-            });
-        }
-    });
-    assert_eq!(won.into_inner(), USERS / 2);
-    assert_eq!(registry.database().total_users(), USERS / 2);
-    let report = registry.database().verify(|_| ()).expect("reads");
-    assert!(report.is_sound(), "{:?}", report.examples);
-}
-
-/// Everybody endorses the same user, who is asked for meanwhile.
-fn endorse_together<S: Store>(registry: &UserRegistryConsensus<S>) {
-    (500..600).for_each(|number| registry.register_user(&user(number)).expect("registers"));
-    std::thread::scope(|scope| {
-        for writer in 0..8 {
-            scope.spawn(move || {
-                for step in 0..100 {
-                    let endorser = 501 + (step * 7 + writer * 13) % 99;
-                    match registry.submit_endorsement(&endorsement(500, endorser)) {
-                        Ok(_) | Err(DatabaseError::Refused(Refusal::EndorsedAlready)) => {}
-                        Err(error) => panic!("{error}"),
-                    }
-                    // Nobody sees less than what they have written.
-                    let endorsements = registry.database().endorsements_of(&key(500)).expect("reads");
-                    assert!(endorsements.iter().any(|seen| seen.endorser == key(endorser)));
-                }
-            });
-        }
-    });
-    let found = registry.database().get_user(&key(500)).expect("reads").expect("is there");
-    assert_eq!((found.user.endorsements, found.user.verified), (99, true));
-    let report = registry.database().verify(|_| ()).expect("reads");
-    assert!(report.is_sound(), "{:?}", report.examples);
 }
 
 #[test]

@@ -3,12 +3,14 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 
-use super::super::{of_database, open};
+use super::super::of_database;
+use super::super::place::{Opened, Place, with_registry};
 use super::{BenchArgs, Figure, Sheet, child_command, folder};
 use crate::cli::Failure;
 use crate::registry::memory::MemoryStore;
 use crate::registry::population::Population;
-use crate::registry::{Durability, Settings, UserDatabase, UserRegistryConsensus};
+use crate::registry::record::User;
+use crate::registry::{Durability, Operations, Settings, UserDatabase, UserRegistryConsensus};
 
 /// Acknowledged registrations after which a process is killed: so many, and a few more each time.
 const ACKNOWLEDGED: u64 = 40;
@@ -19,9 +21,11 @@ const KILLS: [u64; 2] = [30, 5];
 const SHARE: u64 = 100_000;
 const DISK: &str = "crash";
 const MEMORY: &str = "crash-memory";
+#[cfg(feature = "postgres")]
+const SERVER: &str = "crash-server";
 
 pub(super) fn is_variant(variant: &str) -> bool {
-    [DISK, MEMORY].contains(&variant)
+    variant.starts_with(DISK)
 }
 
 /// Registers users one after the other, durably, and writes the number of each that was acknowledged to standard output;
@@ -31,32 +35,44 @@ pub(super) fn register_until_killed(args: &BenchArgs, variant: &str) -> Result<(
     let population = Population::new(args.seed, from + SHARE, 0);
     let mut out = std::io::stdout().lock();
     let mut say = |number: u64| writeln!(out, "{number}").and_then(|()| out.flush()).is_ok();
+    let mut register = |registry: &dyn Fn(&User) -> Result<(), Failure>| -> Result<(), Failure> {
+        for number in from..from + SHARE {
+            registry(&population.user(number))?;
+            if !say(number) {
+                break;
+            }
+        }
+        Ok(())
+    };
     if variant == MEMORY {
         let settings = Settings::default();
         let failed = |error: &dyn std::error::Error| Failure::of(Failure::INTERNAL, error);
         let database = UserDatabase::open(MemoryStore::new(), &settings).map_err(|error| failed(&error))?;
         let registry = UserRegistryConsensus::new(database).with_durability(Durability::Durable);
-        for number in from..from + SHARE {
-            registry.register_user(&population.user(number)).map_err(|error| failed(&error))?;
-            if !say(number) {
-                return Ok(());
-            }
-        }
-        return Ok(());
+        return register(&|user| registry.register_user(user).map_err(|error| failed(&error)));
     }
-    let registry = UserRegistryConsensus::new(open(&folder(&args.db, 0, DISK), args.engine.engine, true)?)
-        .with_durability(Durability::Durable);
-    for number in from..from + SHARE {
-        registry.register_user(&population.user(number)).map_err(|error| of_database(&error))?;
-        if !say(number) {
-            return Ok(());
-        }
+    with_registry!(open_kept(args)?, registry => {
+        register(&|user| registry.register_user(user).map_err(|error| of_database(&error)))
+    })
+}
+
+/// The registry to which processes write that are killed: in a folder, or on the server.
+fn open_kept(args: &BenchArgs) -> Result<Opened, Failure> {
+    match Place::of(&args.db) {
+        #[cfg(feature = "postgres")]
+        Place::Server(_) => Ok(Opened::Server(super::server::open(args, DISK)?)),
+        _ => Place::Folder(&folder(&args.db, 0, DISK)).open(args.engine.engine, true),
     }
-    Ok(())
 }
 
 /// Kills processes on disk and in memory, and counts what is lost of what they had acknowledged.
 pub(super) fn measure(args: &BenchArgs) -> Result<Vec<Figure>, Failure> {
+    #[cfg(feature = "postgres")]
+    if args.is_on_server() {
+        super::server::remove(args, DISK)?;
+        let measured = killed(args, SERVER);
+        return measured.and_then(|figures| super::server::remove(args, DISK).map(|()| figures));
+    }
     let path = folder(&args.db, 0, DISK);
     // What an earlier measurement may have left.
     let _ = std::fs::remove_dir_all(&path);
@@ -74,11 +90,12 @@ fn killed(args: &BenchArgs, variant: &str) -> Result<Vec<Figure>, Failure> {
     let population = Population::new(args.seed, (kills + 1) * SHARE, 0);
     let keys = acknowledged.iter().map(|&number| population.key(number));
     let mut lost = 0u64;
-    if variant == DISK {
-        let database = open(&folder(&args.db, 0, DISK), args.engine.engine, false)?;
-        for key in keys {
-            lost += u64::from(database.get_user(&key).map_err(|error| of_database(&error))?.is_none());
-        }
+    if variant != MEMORY {
+        with_registry!(open_kept(args)?, registry => {
+            for key in keys {
+                lost += u64::from(Operations::get_user(&registry, &key).map_err(|error| of_database(&error))?.is_none());
+            }
+        });
     } else {
         // All that a new process has of what was in the memory of another.
         let database = UserDatabase::open(MemoryStore::new(), &Settings::default())

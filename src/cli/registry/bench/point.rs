@@ -26,9 +26,9 @@ const LOOKUPS: u64 = 200_000;
 /// Lookups that are timed one by one where each may read from disk.
 const COLD_LOOKUPS: u64 = 2_000;
 /// How long lookups are counted.
-const SPAN: Duration = Duration::from_secs(2);
+pub(super) const SPAN: Duration = Duration::from_secs(2);
 /// As long as a brief measurement counts them.
-const SPAN_BRIEF: Duration = Duration::from_millis(300);
+pub(super) const SPAN_BRIEF: Duration = Duration::from_millis(300);
 const NO_CACHES: CacheSizes = CacheSizes { users: 0, endorsements: 0, memory: None };
 
 /// Reads the clock.
@@ -64,6 +64,10 @@ impl Sheet {
 
 /// Measures the one size of `args` in the way that `variant` names.
 pub(super) fn measure(args: &BenchArgs, variant: &str) -> Result<Vec<Figure>, Failure> {
+    #[cfg(feature = "postgres")]
+    if variant == super::SERVER {
+        return super::server::point(args);
+    }
     let users = args.users[0];
     let population = Population::new(args.seed, users, ENDORSEMENTS);
     let mut sheet = Sheet { users, variant: variant.to_owned(), figures: Vec::new() };
@@ -104,15 +108,15 @@ fn on_disk(
     sheet.add("", "import", "all", start.elapsed().as_secs_f64(), "s");
     sheet.add("", "import", "peak memory", peak_memory() as f64, "bytes");
     let open = |caches| open_registry(path, &store, caches).map_err(|error| of_database(&error));
-    let database = open(NO_CACHES)?;
-    disk(&database, population, sheet)?;
-    uncached(args, &database, population, sheet)?;
-    drop(database);
+    let registry = UserRegistryConsensus::new(open(NO_CACHES)?);
+    disk(registry.database(), population, sheet)?;
+    uncached(args, &registry, population, sheet)?;
+    drop(registry);
     if variant == "compact" {
-        let database = open(CacheSizes::default())?;
+        let registry = UserRegistryConsensus::new(open(CacheSizes::default())?);
         let span = if args.brief { SPAN_BRIEF } else { SPAN };
-        cached(&database, population, sheet, span)?;
-        writes::measure(path, database, population, sheet, args.brief)?;
+        cached(&registry, population, sheet, span)?;
+        writes::measure(registry, Some(path), population, sheet, args.brief)?;
     }
     Ok(())
 }
@@ -153,11 +157,10 @@ fn mean_record(layout: Layout, population: &Population) -> f64 {
     bytes as f64 / sample.max(1) as f64
 }
 
-fn look_up(database: &UserDatabase<DiskStore>, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure> {
+pub(super) fn look_up<L: LookUp>(registry: &L, keys: &[UserKey], there: bool) -> Result<Histogram<u64>, Failure> {
     let mut times = histogram();
     for key in keys {
-        let found = time(&mut times, || database.get_user(key)).map_err(|error| of_database(&error))?;
-        if found.is_some() != there {
+        if time(&mut times, || registry.find(key))? != there {
             let message = format!("error: the key {key} {} found", if there { "was not" } else { "was" });
             return Err(Failure { code: Failure::INTERNAL, message });
         }
@@ -165,8 +168,29 @@ fn look_up(database: &UserDatabase<DiskStore>, keys: &[UserKey], there: bool) ->
     Ok(times)
 }
 
+/// Looking for users as somebody does who uses the registry directly.
+pub(super) trait LookUp: Sync {
+    /// Whether the user with `key` is there.
+    fn find(&self, key: &UserKey) -> Result<bool, Failure>;
+}
+
+impl LookUp for UserRegistryConsensus<DiskStore> {
+    fn find(&self, key: &UserKey) -> Result<bool, Failure> {
+        let found = self.database().get_user(key).map_err(|error| of_database(&error))?;
+        Ok(std::hint::black_box(found).is_some())
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl LookUp for crate::registry::server::ServerRegistry {
+    fn find(&self, key: &UserKey) -> Result<bool, Failure> {
+        let found = crate::registry::Operations::get_user(self, key).map_err(|error| of_database(&error))?;
+        Ok(std::hint::black_box(found).is_some())
+    }
+}
+
 /// Keys of random users of `from..to`.
-fn keys(population: &Population, count: u64, (from, to): (u64, u64), entity: u32) -> Vec<UserKey> {
+pub(super) fn keys(population: &Population, count: u64, (from, to): (u64, u64), entity: u32) -> Vec<UserKey> {
     let mut random = RandomKey::new(1, Domain::Population).stream(entity, u32::MAX);
     (0..count).map(|_| population.key(from + random.below((to - from).max(1)))).collect()
 }
@@ -174,36 +198,36 @@ fn keys(population: &Population, count: u64, (from, to): (u64, u64), entity: u32
 /// Lookups without caches of users: each reads tables, from the blocks that the engine or the system remembers.
 fn uncached(
     args: &BenchArgs,
-    database: &UserDatabase<DiskStore>,
+    registry: &UserRegistryConsensus<DiskStore>,
     population: &Population,
     sheet: &mut Sheet,
 ) -> Result<(), Failure> {
     let users = population.users();
     let all = keys(population, LOOKUPS.min(users), (0, users), 1);
-    look_up(database, &all, true)?;
-    sheet.add_times("UR-14", "miss", &look_up(database, &all, true)?);
+    look_up(registry, &all, true)?;
+    sheet.add_times("UR-14", "miss", &look_up(registry, &all, true)?);
     let absent = keys(population, LOOKUPS.min(users), (users, users * 2), 2);
-    sheet.add_times("UR-26", "absent", &look_up(database, &absent, false)?);
+    sheet.add_times("UR-26", "absent", &look_up(registry, &absent, false)?);
     if args.drop_caches {
-        database.sync().map_err(|error| of_database(&error))?;
+        registry.database().sync().map_err(|error| of_database(&error))?;
         fs::write("/proc/sys/vm/drop_caches", "1").map_err(|error| Failure {
             code: Failure::INPUT_OUTPUT,
             message: format!("error: cannot empty the page cache by /proc/sys/vm/drop_caches: {error}"),
         })?;
         let cold = keys(population, COLD_LOOKUPS.min(users), (0, users), 3);
-        sheet.add_times("UR-14", "cold miss", &look_up(database, &cold, true)?);
+        sheet.add_times("UR-14", "cold miss", &look_up(registry, &cold, true)?);
     }
     Ok(())
 }
 
 /// Lookups with the documented caches.
 fn cached(
-    database: &UserDatabase<DiskStore>,
+    registry: &UserRegistryConsensus<DiskStore>,
     population: &Population,
     sheet: &mut Sheet,
     span: Duration,
 ) -> Result<(), Failure> {
-    let users = population.users();
+    let (users, database) = (population.users(), registry.database());
     sheet.add("UR-12", "memory", "opened", resident_memory() as f64, "bytes");
     let hot = HOT.min(users);
     for number in 0..users.min(100_000) {
@@ -216,10 +240,10 @@ fn cached(
     sheet.add("UR-12", "memory", "with endorsements cached", resident_memory() as f64, "bytes");
     sheet.add("UR-12", "memory", "block cache", database.store().cached_bytes() as f64, "bytes");
     let hits = keys(population, LOOKUPS, (0, hot), 4);
-    look_up(database, &hits, true)?;
-    sheet.add_times("UR-13", "hit", &look_up(database, &hits, true)?);
+    look_up(registry, &hits, true)?;
+    sheet.add_times("UR-13", "hit", &look_up(registry, &hits, true)?);
     for threads in [1, 2] {
-        let rate = mixed(database, population, hot, threads, span)?;
+        let rate = mixed(registry, population, hot, threads, span)?;
         sheet.add("UR-16", "lookups at 90 % hits", &format!("{threads} threads"), rate, "1/s");
         if threads == 1 {
             sheet.add("UR-15", "lookup at 90 % hits", "mean", 1e9 / rate, "ns");
@@ -230,8 +254,8 @@ fn cached(
 }
 
 /// Lookups a second on so many threads: nine of ten of hot users, one of any of the others.
-fn mixed(
-    database: &UserDatabase<DiskStore>,
+pub(super) fn mixed<L: LookUp>(
+    registry: &L,
     population: &Population,
     hot: u64,
     threads: u32,
@@ -244,7 +268,7 @@ fn mixed(
         while start.elapsed() < span {
             for _ in 0..1_000 {
                 let key = if done.is_multiple_of(10) { others[(done / 10) & 0xffff] } else { warm[done & 0xffff] };
-                std::hint::black_box(database.get_user(&key)).map_err(|error| of_database(&error))?;
+                registry.find(&key)?;
                 done += 1;
             }
         }

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::point::QUANTILES;
-use super::{ENDORSEMENTS, Figure};
+use super::{ENDORSEMENTS, Figure, SERVER};
 use crate::claims::claim;
 use crate::cli::text::{WIDTH, paragraph};
 use crate::registry::CacheSizes;
@@ -33,8 +33,13 @@ fn value(figures: &[Figure], users: u64, variant: &str, figure: &str, part: &str
     found.map(|found| found.value)
 }
 
+/// What the rows of the table are: a registry in the compact layout, or one on a server.
+fn kept(figures: &[Figure]) -> &'static str {
+    if figures.iter().any(|figure| figure.variant == SERVER) { SERVER } else { "compact" }
+}
+
 fn points(figures: &[Figure], sizes: &[u64], figure: &str, part: &str) -> Vec<(f64, f64)> {
-    let point = |&users: &u64| Some((users as f64, value(figures, users, "compact", figure, part)?));
+    let point = |&users: &u64| Some((users as f64, value(figures, users, kept(figures), figure, part)?));
     sizes.iter().filter_map(point).collect()
 }
 
@@ -49,8 +54,12 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
     let disk: Vec<_> = families.iter().map(|&family| points(figures, sizes, "disk", family.name())).collect();
     let models: Vec<_> =
         families.iter().zip(&disk).map(|(&family, disk)| DiskModel::of(family, ENDORSEMENTS.into(), disk)).collect();
+    // Rows of a server are as long whatever the number of users.
+    let lines: Vec<_> = disk.iter().map(|disk| Fit::of(disk)).collect();
+    let is_server = kept(figures) == SERVER;
+    let bytes = |index: usize, users: f64| if is_server { lines[index].at(users) } else { models[index].bytes(users) };
     let all = points(figures, sizes, "disk", "all");
-    let total = |users: f64| models.iter().map(|model| model.bytes(users)).sum::<f64>();
+    let total = |users: f64| (0..families.len()).map(|index| bytes(index, users)).sum::<f64>();
     let memory = points(figures, sizes, "memory", "with endorsements cached");
     // Memory grows steeply until the caches are full, and slowly from there on.
     let memory: Vec<_> = memory.into_iter().filter(|(users, _)| *users >= CacheSizes::default().users as f64).collect();
@@ -66,7 +75,7 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
             projected.push(Figure {
                 claim: claim.to_owned(),
                 users,
-                variant: "compact".to_owned(),
+                variant: kept(figures).to_owned(),
                 figure: figure.to_owned(),
                 part: part.to_owned(),
                 value,
@@ -75,9 +84,11 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
             });
         };
         let count = users as f64;
-        for (family, model) in families.iter().zip(&models) {
-            add("", "disk", family.name(), model.bytes(count), "bytes");
-            add("", "levels", family.name(), levels(model.bytes(count)).into(), "");
+        for (index, family) in families.iter().enumerate() {
+            add("", "disk", family.name(), bytes(index, count), "bytes");
+            if !is_server {
+                add("", "levels", family.name(), levels(bytes(index, count)).into(), "");
+            }
         }
         add(claim, "disk", "all", total(count), "bytes");
         add("", "disk", "error of the model where measured", worst_error(&all, total), "");
@@ -85,7 +96,9 @@ pub(super) fn project(figures: &[Figure], sizes: &[u64]) -> Vec<Figure> {
             add(claim, "memory", "with endorsements cached", fit.at(count), "bytes");
             add("", "memory", "error of the model where measured", worst_error(&memory, |users| fit.at(users)), "");
         }
-        add("", "memory", "bloom filters", filter_bytes(count), "bytes");
+        if !is_server {
+            add("", "memory", "bloom filters", filter_bytes(count), "bytes");
+        }
         let miss_mean = miss_fit.at(libm::log2(count)).max(0.0);
         add("", miss(figures), "mean", miss_mean, "ns");
         add(claim, "lookup at 90 % hits", "mean", 0.9 * hit + 0.1 * miss_mean, "ns");
@@ -142,7 +155,7 @@ pub(super) fn tables(figures: &[Figure], sizes: &[u64]) -> String {
     rows.sort_unstable();
     rows.dedup();
     let rows = rows.into_iter().filter_map(|users| {
-        let get = |figure: &str, part: &str| value(figures, users, "compact", figure, part);
+        let get = |figure: &str, part: &str| value(figures, users, kept(figures), figure, part);
         let (disk, lookup) = (get("disk", "all")?, get("lookup at 90 % hits", "mean")?);
         let memory = get("memory", "with endorsements cached");
         let how = if sizes.contains(&users) { "measured" } else { "projected" };
@@ -159,7 +172,8 @@ pub(super) fn tables(figures: &[Figure], sizes: &[u64]) -> String {
         ])
     });
     let header = ["Users", "Disk", "RAM", "Lookup time", "how", "claim", "documented"];
-    let mut text = "Users and what they take (5 endorsements each; compact layout, LZ4, bloom filters)\n\n".to_owned();
+    let how = if kept(figures) == SERVER { "tables of a server" } else { "compact layout, LZ4, bloom filters" };
+    let mut text = format!("Users and what they take (5 endorsements each; {how})\n\n");
     text += &table_with(&header, &[4, 5, 6], TEXT_WIDTH, rows);
     text += &notes(figures);
     text += &details(figures, sizes);
@@ -174,7 +188,11 @@ fn notes(figures: &[Figure]) -> String {
             .find(|found| found.figure == figure && found.part == "error of the model where measured")
             .map(|found| found.value * 100.0)
     };
-    let told = format!(
+    let on_server = "RAM is resident memory of this process, which keeps nothing of the registry; the server's own is not \
+                     in it. Lookup time is the mean of one after the other on one connection, nine of ten of 50K users and \
+                     one of any: each asks the server, and what lies between is in it."
+        .to_owned();
+    let in_folder = format!(
         "RAM is resident memory of the process with 100K users and 500K endorsements cached. Lookup time is the mean with \
          90 % hits in the cache of users; others are answered {}.",
         if miss(figures) == "miss" {
@@ -183,6 +201,7 @@ fn notes(figures: &[Figure]) -> String {
             "from the page cache where measured, and from disk where projected"
         }
     );
+    let told = if kept(figures) == SERVER { on_server } else { in_folder };
     let mut text = format!("\n{}", paragraph(&told));
     if let Some(disk) = error("disk") {
         let memory = error("memory").map_or_else(
@@ -190,8 +209,9 @@ fn notes(figures: &[Figure]) -> String {
             |memory| format!("{memory:.1} % of memory"),
         );
         text += &paragraph(&format!(
-            "Projected rows: bytes by family, memory and misses fitted to the measured rows (least squares; numbers of users \
-             get longer by their known rule). Where measured, the fit is off by at most {disk:.1} % of disk; {memory}."
+            "Projected rows: bytes by family, memory and misses fitted to the measured rows (least squares{}). Where \
+             measured, the fit is off by at most {disk:.1} % of disk; {memory}.",
+            if kept(figures) == SERVER { "" } else { "; numbers of users get longer by their known rule" }
         ));
     }
     text
@@ -202,7 +222,7 @@ fn details(figures: &[Figure], sizes: &[u64]) -> String {
     let largest = sizes.last().copied().unwrap_or_default();
     let shown = figures
         .iter()
-        .filter(|figure| figure.how == "measured" && (figure.variant != "compact" || figure.users == largest));
+        .filter(|figure| figure.how == "measured" && (figure.variant != kept(figures) || figure.users == largest));
     let rows = shown.map(|figure| {
         let Figure { variant, figure: name, part, unit, claim, .. } = figure.clone();
         vec![count(figure.users as f64), variant, name, part, plain(figure.value), unit, claim]
@@ -233,15 +253,19 @@ fn details(figures: &[Figure], sizes: &[u64]) -> String {
 /// The quantiles of what an operation takes, in nanoseconds.
 fn quantiles(figures: &[Figure], users: u64, operation: &str) -> Vec<f64> {
     let parts = QUANTILES.iter().map(|(part, _)| part);
-    parts.filter_map(|part| value(figures, users, "compact", operation, part)).collect()
+    parts.filter_map(|part| value(figures, users, kept(figures), operation, part)).collect()
 }
 
 /// The file of service times that a scenario names: those of the largest size, which is above what caches hold. A change
 /// is one that does not wait for the disk: a replica's change is safe when others have it.
 pub(super) fn service_times(figures: &[Figure], sizes: &[u64], engine: Engine) -> String {
     let largest = sizes.last().copied().unwrap_or_default();
+    let how = match kept(figures) {
+        SERVER => "on a server".to_owned(),
+        layout => format!("engine {engine}, {layout} layout"),
+    };
     let mut text = format!(
-        "# Measured by `qnetsim registry bench`: {largest} users, engine {engine}, compact layout. Lookups that no cache of\n\
+        "# Measured by `qnetsim registry bench`: {largest} users, {how}. Lookups that no cache of\n\
          # users answers; registrations that do not wait for the disk.\n\
          operation,least_ns,p50_ns,p90_ns,p99_ns,most_ns\n"
     );

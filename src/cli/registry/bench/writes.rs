@@ -7,13 +7,13 @@ use std::path::Path;
 use hdrhistogram::Histogram;
 
 use super::super::of_database;
+use super::super::place::Keeper;
 use super::Sheet;
 use super::point::{clock, histogram, time};
 use crate::cli::Failure;
-use crate::registry::disk::DiskStore;
 use crate::registry::population::Population;
 use crate::registry::record::{Endorsement, User};
-use crate::registry::{Durability, UserDatabase, UserRegistryConsensus};
+use crate::registry::{Durability, Operations};
 
 /// Writes that are timed one by one without waiting for the disk.
 const BUFFERED: u64 = 20_000;
@@ -43,14 +43,18 @@ fn waits(path: &Path) -> Result<Histogram<u64>, Failure> {
     Ok(times)
 }
 
-/// Measures writes of users who come after those of `population`, to the database at `path`.
-pub(super) fn measure(
-    path: &Path,
-    database: UserDatabase<DiskStore>,
+/// Measures writes of users who come after those of `population`. `disk` is the folder in which the registry is, if it is
+/// in one.
+pub(super) fn measure<R: Operations<Error: Keeper>>(
+    registry: R,
+    disk: Option<&Path>,
     population: &Population,
     sheet: &mut Sheet,
     is_brief: bool,
 ) -> Result<(), Failure> {
+    let registry = registry.with_durability(Durability::Buffered);
+    // To a server each is several round trips.
+    let buffered = if disk.is_some() { BUFFERED } else { BUFFERED / 10 };
     let fewer = if is_brief { BRIEF } else { 1 };
     let mut next = population.users();
     let mut newcomers = |count: u64| -> Vec<User> {
@@ -59,18 +63,17 @@ pub(super) fn measure(
     };
     let start = clock();
     for _ in 0..BATCH.1 {
-        database.store_batch(&newcomers(BATCH.0), Durability::Buffered).map_err(|error| of_database(&error.cause))?;
+        registry.store_batch(&newcomers(BATCH.0)).map_err(|error| of_database(&error.cause))?;
     }
     let each = start.elapsed().as_nanos() as f64 / (BATCH.0 * BATCH.1) as f64;
     sheet.add("UR-18", "batched write", "mean", each, "ns");
-    let registry = UserRegistryConsensus::new(database).with_durability(Durability::Buffered);
     let mut times = histogram();
-    for user in newcomers(BUFFERED) {
+    for user in newcomers(buffered) {
         time(&mut times, || registry.register_user(&user)).map_err(|error| of_database(&error))?;
     }
     sheet.add_times("UR-17", "register, buffered", &times);
     let mut times = histogram();
-    for number in 0..BUFFERED.min(population.users()) {
+    for number in 0..buffered.min(population.users()) {
         let endorsement = Endorsement {
             endorsed: population.key(number),
             endorser: population.key(population.users() + number),
@@ -80,7 +83,9 @@ pub(super) fn measure(
         time(&mut times, || registry.submit_endorsement(&endorsement)).map_err(|error| of_database(&error))?;
     }
     sheet.add_times("", "endorse, buffered", &times);
-    sheet.add_times("", "wait for the disk", &waits(path)?);
+    if let Some(path) = disk {
+        sheet.add_times("", "wait for the disk", &waits(path)?);
+    }
     let registry = registry.with_durability(Durability::Durable);
     let mut times = histogram();
     for user in newcomers(DURABLE / fewer) {
