@@ -584,13 +584,13 @@ fn hostile_files_are_refused_at_once() {
     files.push(format!("nodes = [{}]", "1,".repeat(40_000)));
     files.push((0..20_000).map(|key| format!("key_{key} = 1\n")).collect());
     files.push(format!("x = {{{}}}", (0..16_000).map(|key| format!("k{key}=1,")).collect::<String>()));
-    files.push(format!("{} x{}", "=".repeat(90_000), "y".repeat(3_000_000)));
-    files.push(format!("{}{}", format!("{path} = {{").repeat(25), "x".repeat(3_000_000)));
-    files.push(format!("{} = 1", "x".repeat(3_900_000)));
-    files.push(format!("name = \"{}\"", "x".repeat(3_900_000)));
-    files.push(format!("seed = {}", "9".repeat(3_900_000)));
-    files.push(format!("network.loss = 0.{}", "9".repeat(3_900_000)));
-    files.push(format!("tiers.full.share = 0.{}", "1_".repeat(1_900_000)));
+    files.push(format!("{} x{}", "=".repeat(90_000), "y".repeat(1_500_000)));
+    files.push(format!("{}{}", format!("{path} = {{").repeat(25), "x".repeat(1_500_000)));
+    files.push(format!("{} = 1", "x".repeat(1_900_000)));
+    files.push(format!("name = \"{}\"", "x".repeat(1_900_000)));
+    files.push(format!("seed = {}", "9".repeat(1_900_000)));
+    files.push(format!("network.loss = 0.{}", "9".repeat(1_900_000)));
+    files.push(format!("tiers.full.share = 0.{}", "1_".repeat(900_000)));
     for file in files {
         let start = Instant::now();
         let shown = problems_with(&file, &[]).render(true);
