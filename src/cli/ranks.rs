@@ -36,9 +36,10 @@ pub(super) fn is_follower(args: &RunArgs) -> bool {
     is_one_of_several(args) && launched().rank() > 0
 }
 
-/// What is told by another process.
-fn told_elsewhere(code: u8) -> Failure {
-    Failure { code, message: String::new() }
+/// What is told by another process, which may still be at it: so this one ends with 0, as who launched them ends all others
+/// when one ends otherwise.
+fn told_elsewhere() -> Failure {
+    Failure { code: 0, message: String::new() }
 }
 
 /// Refuses, because this build cannot do what it is asked for.
@@ -46,7 +47,7 @@ fn told_elsewhere(code: u8) -> Failure {
 pub(super) fn run(_: &RunArgs) -> Result<(), Failure> {
     let share = launched();
     if share.rank() > 0 {
-        return Err(told_elsewhere(Failure::BAD_SCENARIO));
+        return Err(told_elsewhere());
     }
     let message = format!(
         "error: this is one of {} processes that MPI has launched, and this build of qnetsim runs in one: each would run all of \

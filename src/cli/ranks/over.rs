@@ -117,16 +117,13 @@ fn prepared(args: &RunArgs, world: &World) -> Result<Vec<Scenario>, Failure> {
 fn agreed<T>(world: &World, prepared: Result<T, Failure>) -> Result<T, Failure> {
     let share = world.share();
     // The first rank that failed has the largest number.
-    let own = prepared
-        .as_ref()
-        .err()
-        .map_or(0, |failure| (share.ranks() - share.rank()) as u64 * 256 + u64::from(failure.code));
+    let own = prepared.as_ref().err().map_or(0, |_| (share.ranks() - share.rank()) as u64);
     let mut first = [own];
     world.max(&mut first);
     match prepared {
         Ok(prepared) if first[0] == 0 => Ok(prepared),
         Err(failure) if first[0] == own => Err(failure),
-        _ => Err(told_elsewhere((first[0] % 256) as u8)),
+        _ => Err(told_elsewhere()),
     }
 }
 
@@ -145,7 +142,7 @@ fn check_same(world: &World, scenarios: &[Scenario]) -> Result<(), Failure> {
         return Ok(());
     }
     if world.share().rank() > 0 {
-        return Err(told_elsewhere(Failure::BAD_SCENARIO));
+        return Err(told_elsewhere());
     }
     let message =
         "error: the ranks have read different scenarios, or are different versions: give all machines the same files"
