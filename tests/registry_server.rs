@@ -69,12 +69,7 @@ macro_rules! everywhere {
     };
 }
 
-everywhere!(
-    a_registered_user_is_found_by_every_index,
-    pages_follow_each_other_without_gap_or_repetition,
-    keys_and_government_ids_are_unique,
-    enough_endorsements_verify_and_none_counts_twice
-);
+suite::behaviours!(everywhere);
 
 #[test]
 fn writers_at_the_same_time_keep_keys_and_government_ids_unique() {

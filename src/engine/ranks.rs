@@ -45,7 +45,7 @@ const HEAD_BYTES: usize = 20;
 /// Of a message: its offset, the receiver's place, the sender and its sequence number.
 const EVENT_BYTES: usize = 16;
 
-const UNREADABLE: &str = "ranks run the same program, so each can read what another sends";
+pub(super) const SAME_PROGRAM: &str = "ranks run the same program, so each can read what another sends";
 
 /// Takes the bytes of a message.
 struct Tail<'a>(&'a mut Vec<u8>);
@@ -109,7 +109,7 @@ pub(super) fn pack<M: Copy + Serialize>(partition: u32, inbox: &Inbox<M>, to: &m
 /// The next `N` bytes of `from`.
 #[inline(always)]
 fn take<const N: usize>(from: &mut &[u8]) -> [u8; N] {
-    let (taken, rest) = from.split_first_chunk().expect(UNREADABLE);
+    let (taken, rest) = from.split_first_chunk().expect(SAME_PROGRAM);
     *from = rest;
     *taken
 }
@@ -117,7 +117,7 @@ fn take<const N: usize>(from: &mut &[u8]) -> [u8; N] {
 #[inline(always)]
 fn unpack_event<P: Protocol>(from: &mut &[u8]) -> Event<P::Message> {
     let [offset, index, sender, sequence] = [0, 1, 2, 3].map(|_| u32::from_le_bytes(take(from)));
-    let (message, rest) = postcard::take_from_bytes(from).expect(UNREADABLE);
+    let (message, rest) = postcard::take_from_bytes(from).expect(SAME_PROGRAM);
     *from = rest;
     Event { offset, index, from: sender, sequence, message }
 }
@@ -157,7 +157,7 @@ pub(super) fn unpack<P: Protocol>(
             }
             inbox.parcels.push(own);
         }
-        assert!(body.is_empty(), "{UNREADABLE}");
+        assert!(body.is_empty(), "{SAME_PROGRAM}");
         outbox.note_index(index_max);
         messages += u64::from(events) + u64::from(parcels);
     }

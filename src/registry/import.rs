@@ -267,6 +267,10 @@ fn sorted<S: Source>(
     Ok(imported)
 }
 
+/// A user with the endorsements that the user has.
+#[cfg(feature = "postgres")]
+pub(super) type Endorsed = (User, Vec<Endorsement>);
+
 /// Gives all that `source` holds to `take`: users in its order, each with the endorsements that the user has, batch by
 /// batch, after all of it was found to be in order but that nobody endorses a user twice; that is told at the end.
 /// Returns how many there were. What is sorted on disk is in a temporary folder.
@@ -279,7 +283,7 @@ pub(super) fn stream<S: Source>(
     source: &S,
     options: &ImportOptions,
     on_progress: &mut dyn FnMut(Step, u64, Option<u64>),
-    take: &mut dyn FnMut(Vec<(User, Vec<Endorsement>)>) -> Result<(), ImportError>,
+    take: &mut dyn FnMut(Vec<Endorsed>) -> Result<(), ImportError>,
 ) -> Result<Imported, ImportError> {
     let folder = tempfile::tempdir().map_err(|source| ImportError::Work { path: std::env::temp_dir(), source })?;
     let work = Work::open(&folder.path().join("registry"))?;

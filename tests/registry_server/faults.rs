@@ -152,7 +152,7 @@ mod proxy {
                             return Fate::Carry;
                         }
                         cut.fetch_add(1, Ordering::Relaxed);
-                        if number / every % 2 == 0 { Fate::Lose } else { Fate::LoseAnswer }
+                        if (number / every).is_multiple_of(2) { Fate::Lose } else { Fate::LoseAnswer }
                     };
                     drop(carry(client, server, fate));
                 });

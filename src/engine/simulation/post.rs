@@ -10,7 +10,7 @@ use super::super::lane::Lane;
 use super::super::network::Network;
 use super::super::outbox::Due;
 use super::super::probe::Probe;
-use super::super::ranks::{Ranks, Remote};
+use super::super::ranks::{Ranks, Remote, SAME_PROGRAM};
 use super::super::team::lock;
 use super::{Job, Outcome, Run, Survey};
 use crate::contract::{Nodes, Population, Protocol};
@@ -255,8 +255,6 @@ impl<P: Protocol, O> Outcome<P, O> {
         self.judgements.extend(part.judgements);
     }
 }
-
-const SAME_PROGRAM: &str = "ranks run the same program, so each can read what another sends";
 
 fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();

@@ -11,11 +11,8 @@ use super::session::pause;
 use super::{ServerOptions, first_connection, found};
 use crate::registry::access::DatabaseError;
 use crate::registry::import::source::Source;
-use crate::registry::import::{ImportError, ImportOptions, Imported, Step, stream};
+use crate::registry::import::{Endorsed, ImportError, ImportOptions, Imported, Step, stream};
 use crate::registry::record::{Endorsement, User};
-
-/// Users and the endorsements that each has.
-type Batch = [(User, Vec<Endorsement>)];
 
 const COPY_USERS: &str = "COPY registry_users FROM STDIN BINARY";
 const COPY_GOVERNMENT_IDS: &str = "COPY registry_government_ids FROM STDIN BINARY";
@@ -130,7 +127,7 @@ fn finish(
 }
 
 /// Copies `users` to the tables.
-fn copy(transaction: &mut Transaction<'_>, users: &Batch) -> Result<(), postgres::Error> {
+fn copy(transaction: &mut Transaction<'_>, users: &[Endorsed]) -> Result<(), postgres::Error> {
     let (bytes, text, number) = (Type::BYTEA, Type::TEXT, Type::INT8);
     let columns = [&bytes, &bytes, &bytes, &text, &text, &text, &number, &number, &Type::BOOL].map(Clone::clone);
     copy_rows(transaction, COPY_USERS, &columns, |writer| {

@@ -10,6 +10,19 @@ use qnetsim::registry::record::{Country, Currency, Digest, Endorsement, User, Us
 use qnetsim::registry::rules::{Refusal, Standing};
 use qnetsim::registry::{BatchError, Cursor, DatabaseError, Listing, Operations};
 
+/// Hands the names of all behaviours that take a registry to the macro `$with`.
+macro_rules! behaviours {
+    ($with:ident) => {
+        $with!(
+            a_registered_user_is_found_by_every_index,
+            pages_follow_each_other_without_gap_or_repetition,
+            keys_and_government_ids_are_unique,
+            enough_endorsements_verify_and_none_counts_twice
+        );
+    };
+}
+pub(super) use behaviours;
+
 pub(super) fn hashed(domain: &str, number: u64) -> [u8; 32] {
     *blake3::keyed_hash(&[7; 32], format!("{domain} {number}").as_bytes()).as_bytes()
 }

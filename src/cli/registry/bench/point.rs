@@ -12,7 +12,7 @@ use crate::cli::Failure;
 use crate::contract::{Domain, RandomKey};
 use crate::metrics::{peak_memory, resident_memory};
 use crate::registry::disk::{DiskOptions, DiskStore, open_registry};
-use crate::registry::import::{ImportOptions, import};
+use crate::registry::import::{ImportError, ImportOptions, Imported, Step, import};
 use crate::registry::memory::MemoryStore;
 use crate::registry::population::Population;
 use crate::registry::record::{ENDORSEMENTS_TO_VERIFY, User, UserKey};
@@ -97,16 +97,8 @@ fn on_disk(
         bloom_filters: variant != "no-bloom",
         ..DiskOptions::default()
     };
-    let start = clock();
-    let mut bar = StepBar::new(false);
     let options = ImportOptions { layout, store: store.clone(), ..ImportOptions::default() };
-    import(path, population, &options, &mut |step, done, of| bar.show(step, done, of))
-        .map_err(|error| of_import(&error))?;
-    drop(bar);
-    let records = (population.users() + population.endorsements()) as f64;
-    sheet.add("", "import", "per record", start.elapsed().as_secs_f64() * 1e6 / records, "us");
-    sheet.add("", "import", "all", start.elapsed().as_secs_f64(), "s");
-    sheet.add("", "import", "peak memory", peak_memory() as f64, "bytes");
+    timed_import(population, sheet, |on_progress| import(path, population, &options, on_progress))?;
     let open = |caches| open_registry(path, &store, caches).map_err(|error| of_database(&error));
     let registry = UserRegistryConsensus::new(open(NO_CACHES)?);
     disk(registry.database(), population, sheet)?;
@@ -142,6 +134,23 @@ fn disk(database: &UserDatabase<DiskStore>, population: &Population, sheet: &mut
     let entropy = (population.users() as f64 * user + population.endorsements() as f64 * endorsement) / 8.0;
     sheet.add("", "entropy", "all", entropy, "bytes");
     sheet.add("", "entropy", "share of the disk", entropy / all, "");
+    Ok(())
+}
+
+/// Imports `population` by `import`, and adds what that took.
+pub(super) fn timed_import(
+    population: &Population,
+    sheet: &mut Sheet,
+    import: impl FnOnce(&mut dyn FnMut(Step, u64, Option<u64>)) -> Result<Imported, ImportError>,
+) -> Result<(), Failure> {
+    let start = clock();
+    let mut bar = StepBar::new(false);
+    import(&mut |step, done, of| bar.show(step, done, of)).map_err(|error| of_import(&error))?;
+    drop(bar);
+    let records = (population.users() + population.endorsements()) as f64;
+    sheet.add("", "import", "per record", start.elapsed().as_secs_f64() * 1e6 / records, "us");
+    sheet.add("", "import", "all", start.elapsed().as_secs_f64(), "s");
+    sheet.add("", "import", "peak memory", peak_memory() as f64, "bytes");
     Ok(())
 }
 

@@ -1,12 +1,11 @@
 //! One size on a server, measured: import, disk, lookups and writes over the protocol.
 
-use super::super::import::StepBar;
+use super::super::of_database;
 use super::super::place::{Place, server_options};
-use super::super::{of_database, of_import};
-use super::point::{SPAN, SPAN_BRIEF, clock, keys, look_up, mixed};
+use super::point::{SPAN, SPAN_BRIEF, keys, look_up, mixed, timed_import};
 use super::{BenchArgs, ENDORSEMENTS, Figure, SERVER, Sheet, writes};
 use crate::cli::Failure;
-use crate::metrics::{peak_memory, resident_memory};
+use crate::metrics::resident_memory;
 use crate::registry::import::ImportOptions;
 use crate::registry::population::Population;
 use crate::registry::server::{ServerOptions, ServerRegistry, import_to};
@@ -47,16 +46,8 @@ pub(super) fn measure(args: &BenchArgs, population: &Population, sheet: &mut She
 }
 
 fn all(args: &BenchArgs, population: &Population, name: &str, sheet: &mut Sheet) -> Result<(), Failure> {
-    let start = clock();
-    let mut bar = StepBar::new(false);
     let to = options(args, name)?;
-    import_to(&to, population, &ImportOptions::default(), &mut |step, done, of| bar.show(step, done, of))
-        .map_err(|error| of_import(&error))?;
-    drop(bar);
-    let records = (population.users() + population.endorsements()) as f64;
-    sheet.add("", "import", "per record", start.elapsed().as_secs_f64() * 1e6 / records, "us");
-    sheet.add("", "import", "all", start.elapsed().as_secs_f64(), "s");
-    sheet.add("", "import", "peak memory", peak_memory() as f64, "bytes");
+    timed_import(population, sheet, |on_progress| import_to(&to, population, &ImportOptions::default(), on_progress))?;
     let registry = open(args, name)?;
     disk(&registry, sheet)?;
     lookups(args, &registry, population, sheet)?;
