@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Barrier, Mutex};
 
 use qnetsim::contract::{Population, Share, SimSpan, SimTime};
+use qnetsim::engine::regions::SAME_REGION;
 use qnetsim::engine::{Latency, NetworkModel, Outcome, Progress, Ranks, Settings, Simulation};
 use qnetsim::metrics::{EngineFigures, PointResult, RankFigures};
 use qnetsim::protocols::rumour::PushGossip;
@@ -143,6 +144,40 @@ fn links_of_a_rank_alone_find_the_same_as_those_of_all() {
 #[test]
 fn churn_loss_and_narrow_links_find_the_same_over_ranks() {
     check("tests/ranks/faults.toml", &[]);
+}
+
+#[test]
+fn ranks_with_whole_regions_find_the_same_send_less_and_meet_seldom() {
+    let scenario = scenario("tests/ranks/regions.toml", &[]);
+    for (number, point) in scenario.points.iter().enumerate() {
+        let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
+        let whole = facts(&run_point(&scenario, point, 1, &watch).unwrap()).0;
+        for (ranks, threads) in [(2, 1), (3, 2), (4, 1), (15, 1)].into_iter().skip(number % 2).step_by(2) {
+            let result = over(&scenario, point, ranks, threads);
+            let (found, figures) = facts(&result);
+            assert_eq!(found, whole, "{} on {ranks} ranks of {threads} threads", point.label);
+            let figures = figures.expect("there are several ranks");
+            if ranks > 13 {
+                // More ranks than regions.
+                assert_eq!((figures.lookahead, figures.meetings >= figures.windows), (SAME_REGION, true));
+                continue;
+            }
+            // Windows are of 0.2 ms, and no two of these regions are nearer to each other than 5 ms.
+            assert!(figures.lookahead >= SimSpan::from_millis(4), "{figures:?}");
+            let stretches = SimSpan::from_secs(20).as_nanos().div_ceil(figures.lookahead.as_nanos());
+            assert!(figures.meetings <= stretches + 1 && figures.meetings < figures.windows, "{figures:?}");
+            assert!(figures.exchanges <= figures.meetings, "{figures:?}");
+            let share = figures.remote_messages as f64 / result.engine.events as f64;
+            assert!(share < 0.6 * (ranks - 1) as f64 / ranks as f64, "{share} of the events on {ranks} ranks");
+        }
+    }
+}
+
+#[test]
+fn ranks_that_meet_in_the_middle_of_blocks_find_the_same() {
+    // Windows of 4 ms, eight of them in a block, and nothing that keeps ranks apart.
+    let latency = "network.latency={ model = 'uniform', min = '4ms', max = '1s' }";
+    check("scenarios/quickstart.toml", &[latency, "nodes=300", "warmup=2s", "measure=3s"]);
 }
 
 #[test]

@@ -64,7 +64,8 @@ fn run(options: RegistryOptions, network: &NetworkModel, settings: &Settings) ->
     let outcome = Simulation::new(&service, network, settings.clone()).run().expect("no message is made up");
     let mut figures = RegistryFigures::default();
     outcome.states.iter().for_each(|(_, state)| figures.merge(state.figures()));
-    let states: Vec<(Nodes, &RegistryState)> = outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect();
+    let states: Vec<(Nodes, &RegistryState)> =
+        outcome.states.iter().map(|(nodes, state)| (nodes.clone(), state)).collect();
     let audit = audit(&service, &states, &figures.acknowledged);
     let bytes = states.iter().map(|(_, state)| service.state_bytes(state)).sum();
     Ended { figures, audit, outcome, bytes }

@@ -75,7 +75,7 @@ fn run(options: ShardingOptions, loss: f64, settings: &Settings) -> Found {
     };
     let mut figures = ShardingFigures::default();
     for (nodes, state) in &outcome.states {
-        figures.merge(&sharding.figures(*nodes, state, is_up));
+        figures.merge(&sharding.figures(nodes, state, is_up));
     }
     let downs: Vec<(SimTime, NodeId)> =
         outcome.lives.iter().filter(|life| life.turn != Turn::Joined).map(|life| (life.time, life.node)).collect();

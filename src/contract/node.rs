@@ -1,6 +1,7 @@
 //! Who a node is: its number, its 256-bit key, its type, and the population it belongs to.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -108,29 +109,62 @@ impl Population {
     }
 }
 
-/// The nodes of one partition: every `stride`-th node from `first` on.
+/// The nodes of one partition, in ascending order: every `2^n`-th, or those that [`Places`](super::Places) lists.
 ///
 /// Partitions interleave so that the few busy nodes of the upper tiers, which have neighbouring numbers, are
 /// spread evenly over them. `index` counts within the partition; `id` is the number in the whole run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Nodes {
-    first: NodeId,
-    stride_log2: u32,
+    partition: u32,
+    partitions_log2: u32,
     len: usize,
     population: Population,
+    listed: Option<Listed>,
+}
+
+/// Numbers of nodes, ascending: at least those of the nodes that are meant, which come first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "Vec<NodeId>", into = "Vec<NodeId>")]
+struct Listed(Arc<[NodeId]>);
+
+impl From<Vec<NodeId>> for Listed {
+    fn from(ids: Vec<NodeId>) -> Self {
+        Listed(ids.into())
+    }
+}
+
+impl From<Listed> for Vec<NodeId> {
+    fn from(Listed(ids): Listed) -> Self {
+        ids.to_vec()
+    }
 }
 
 impl Nodes {
-    /// Partition `partition` of `2^partitions_log2` over `population`.
+    /// Partition `partition` of `2^partitions_log2` over `population`, where nodes are dealt out by number.
     pub fn partition(population: Population, partition: u32, partitions_log2: u32) -> Self {
         let total = u64::from(population.total());
         let len = (total.saturating_sub(u64::from(partition))).div_ceil(1 << partitions_log2);
-        Nodes { first: partition, stride_log2: partitions_log2, len: len as usize, population }
+        Nodes { partition, partitions_log2, len: len as usize, population, listed: None }
+    }
+
+    /// Partition `partition` of `2^partitions_log2` over `population`, whose nodes are `ids` in ascending order.
+    pub(super) fn listed(population: Population, partition: u32, partitions_log2: u32, ids: Vec<NodeId>) -> Self {
+        Nodes { partition, partitions_log2, len: ids.len(), population, listed: Some(ids.into()) }
     }
 
     /// The whole population as one partition.
     pub fn all(population: Population) -> Self {
         Nodes::partition(population, 0, 0)
+    }
+
+    /// The number of the partition.
+    pub fn number(&self) -> u32 {
+        self.partition
+    }
+
+    /// Base-2 logarithm of the number of partitions.
+    pub fn partitions_log2(&self) -> u32 {
+        self.partitions_log2
     }
 
     /// How many nodes these are.
@@ -149,21 +183,32 @@ impl Nodes {
     }
 
     /// The number of the node at `index`.
+    #[inline(always)]
     pub fn id(&self, index: usize) -> NodeId {
-        self.first + ((index as NodeId) << self.stride_log2)
+        match &self.listed {
+            None => self.partition + ((index as NodeId) << self.partitions_log2),
+            Some(Listed(ids)) => ids[index],
+        }
+    }
+
+    /// Whether nodes are dealt out by number, not listed.
+    pub fn is_by_number(&self) -> bool {
+        self.listed.is_none()
     }
 
     /// Where node `id` stands among these nodes, if it is one of them.
     pub fn index_of(&self, id: NodeId) -> Option<usize> {
-        let offset = id.checked_sub(self.first)?;
-        let index = (offset >> self.stride_log2) as usize;
+        if let Some(Listed(ids)) = &self.listed {
+            return ids[..self.len].binary_search(&id).ok();
+        }
+        let offset = id.checked_sub(self.partition)?;
+        let index = (offset >> self.partitions_log2) as usize;
         (self.id(index) == id && index < self.len).then_some(index)
     }
 
     /// The nodes in ascending order.
-    pub fn iter(&self) -> impl Iterator<Item = Here> + use<> {
-        let nodes = *self;
-        (0..nodes.len).map(move |index| nodes.here(index))
+    pub fn iter(&self) -> impl Iterator<Item = Here> + use<'_> {
+        (0..self.len).map(|index| self.here(index))
     }
 
     /// The node at `index`, with its number and type.
@@ -177,17 +222,21 @@ impl Nodes {
     /// # Panics
     /// As [`Population::up_to`].
     pub fn up_to(&self, node_type: NodeType) -> Nodes {
-        Nodes { len: self.end_of(node_type), population: self.population.up_to(node_type), ..*self }
+        Nodes { len: self.end_of(node_type), population: self.population.up_to(node_type), ..self.clone() }
     }
 
     /// The first index whose node is of a later type than `node_type`.
     pub fn end_of(&self, node_type: NodeType) -> usize {
         let end = self.population.range(node_type).end;
-        (end.saturating_sub(self.first) as usize).div_ceil(1 << self.stride_log2).min(self.len)
+        if let Some(Listed(ids)) = &self.listed {
+            return ids[..self.len].partition_point(|&id| id < end);
+        }
+        (end.saturating_sub(self.partition) as usize).div_ceil(1 << self.partitions_log2).min(self.len)
     }
 }
 
-/// Which partitions of a run a process holds: every `ranks`-th from number `rank` on.
+/// Which partitions of a run a process holds: every `ranks`-th from number `rank` on. [`Places`](super::Places) tells which
+/// nodes these have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Share {
     rank: u32,

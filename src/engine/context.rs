@@ -15,7 +15,7 @@ use super::stream::Pool;
 use super::tally::{KINDS_MAX, Tally, row};
 use super::wheel::TimerWheel;
 use crate::contract::{
-    Effects, Here, NodeId, NodeType, Population, Protocol, RandomKey, SimSpan, SimTime, Stream, Verdict,
+    Effects, Here, NodeId, NodeType, Places, Population, Protocol, RandomKey, SimSpan, SimTime, Stream, Verdict,
 };
 use crate::metrics::{Flow, Judgement};
 
@@ -28,7 +28,7 @@ pub(super) struct Shared<'a, P, N> {
     pub(super) network: &'a N,
     pub(super) population: Population,
     pub(super) windows: Windows,
-    pub(super) partitions_log2: u32,
+    pub(super) places: Places,
     pub(super) broadcast: Broadcast,
     /// IP and UDP headers of a message, in bytes; only the bandwidth of nodes counts them.
     pub(super) header: u32,
@@ -88,7 +88,7 @@ struct Sent {
     losses: Stream,
     /// What the network knows of the sender.
     row: usize,
-    /// Whether messages may wait, their delays are recorded, or a probe watches them.
+    /// Whether messages may wait, their delays are recorded, a probe watches them, or a table has their places.
     watched: bool,
 }
 
@@ -183,8 +183,8 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
         sequence
     }
 
-    /// Draws the fate of a message that is sent now and notes it in `sent`: its window and what is queued, or `None` if
-    /// it never arrives.
+    /// Draws the fate of a message that is sent now and notes it in `sent`: its window, the place of its receiver and what
+    /// is queued, or `None` if it never arrives.
     #[inline(always)]
     fn depart(
         &mut self,
@@ -192,7 +192,7 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
         to: NodeId,
         message: P::Message,
         payload: usize,
-    ) -> Option<(u64, Event<P::Message>)> {
+    ) -> Option<(u64, u32, Event<P::Message>)> {
         let shared = self.shared;
         let from = self.here.id;
         if to == from || to >= shared.population.total() {
@@ -209,7 +209,9 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
         let now = SimTime::from_nanos(self.now);
         let mut delay = shared.network.delay_in(sent.row, from, to, now, sent.draws.word()).as_nanos();
         let cause = if shared.may_drop { shared.network.drop_cause(from, to, now, sent.losses.word()) } else { None };
+        let mut place = to;
         if sent.watched {
+            place = shared.places.of(to);
             let message = Passing { time: now, from, to, sequence, kind, flow: Flow::Sent };
             let Some(watched) = self.watch(sent.row, message, bytes, delay, cause) else {
                 sent.lost += 1;
@@ -227,8 +229,8 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
             return None;
         }
         let (window, offset) = shared.windows.split(arrival);
-        let index = to >> shared.partitions_log2;
-        Some((window, Event { offset, index, from, sequence, message }))
+        let index = place >> shared.places.partitions_log2();
+        Some((window, place, Event { offset, index, from, sequence, message }))
     }
 
     /// Counts a message of the current node as dropped.
@@ -291,7 +293,10 @@ impl<P: Protocol, N: Network, O: Probe> Context<'_, P, N, O> {
             draws: self.shared.latency_key.draws(self.here.id, sequence),
             losses: self.shared.loss_key.draws(self.here.id, sequence),
             row: self.shared.network.row(self.here.id),
-            watched: self.access.is_some() || delays_recorded || self.probe.watches_messages(),
+            watched: self.access.is_some()
+                || delays_recorded
+                || !self.shared.places.is_by_number()
+                || self.probe.watches_messages(),
         }
     }
 
@@ -363,8 +368,8 @@ impl<P: Protocol, N: Network, O: Probe> Effects<P> for Context<'_, P, N, O> {
     fn send_each(&mut self, messages: impl Iterator<Item = (NodeId, P::Message)>) {
         let mut sent = self.nothing_sent();
         for (to, message) in messages {
-            if let Some((window, event)) = self.depart(&mut sent, to, message, 0) {
-                self.outbox.push(self.plan.window, window, to, event);
+            if let Some((window, place, event)) = self.depart(&mut sent, to, message, 0) {
+                self.outbox.push(self.plan.window, window, place, event);
             }
         }
         self.settle(sent);
@@ -374,8 +379,8 @@ impl<P: Protocol, N: Network, O: Probe> Effects<P> for Context<'_, P, N, O> {
     fn send_payload(&mut self, to: NodeId, message: P::Message, payload: &[u8]) {
         assert!(payload.len() <= DATAGRAM_MAX, "a payload of {} bytes does not fit a datagram", payload.len());
         let mut sent = self.nothing_sent();
-        if let Some((window, event)) = self.depart(&mut sent, to, message, payload.len()) {
-            self.outbox.push_parcel(self.plan.window, window, to, event, payload);
+        if let Some((window, place, event)) = self.depart(&mut sent, to, message, payload.len()) {
+            self.outbox.push_parcel(self.plan.window, window, place, event, payload);
         }
         self.settle(sent);
     }

@@ -6,7 +6,7 @@ use super::digest::Digest;
 use super::event::{Alarm, Event, Windows};
 use super::inbox::Inbox;
 use super::network::Network;
-use super::outbox::{Due, Outbox};
+use super::outbox::{Outbox, Trip};
 use super::partition::Partition;
 use super::probe::Probe;
 use super::ranks;
@@ -90,7 +90,7 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
     pub(super) fn open_block<N: Network>(&mut self, shared: &Shared<'_, P, N>, block: u64) {
         self.core.outbox.open(block);
         for (partition, inbox) in self.partitions.iter().zip(&mut self.inboxes) {
-            self.core.outbox.deal(partition.nodes.id(0) as usize, inbox);
+            self.core.outbox.deal(partition.nodes.number() as usize, inbox);
         }
         self.find_next(shared.windows, shared.windows.first_of(block) - 1);
     }
@@ -102,20 +102,22 @@ impl<P: Protocol, O: Probe> Lane<P, O> {
         self.find_next(shared.windows, plan.window);
     }
 
-    /// Packs what is due to partitions that `share` does not hold.
-    pub(super) fn pack(&mut self, due: Due, share: Share) {
+    /// Packs what goes to partitions that `share` does not hold.
+    pub(super) fn pack(&mut self, trip: Trip, share: Share) {
         let Lane { core, packed, shipped, .. } = self;
         packed.resize(share.ranks(), Vec::new());
-        core.outbox.take_foreign(due, share, |partition, inbox| {
-            *shipped += ranks::pack(partition, inbox, &mut packed[share.holder(partition)]);
+        core.outbox.take_foreign(trip, share, |stop, partition, inbox| {
+            *shipped += ranks::pack(stop, partition, inbox, &mut packed[share.holder(partition)]);
         });
     }
 
-    /// Takes those messages of `packed`, what all other ranks sent, that are for the partitions which `place` knows.
-    pub(super) fn unpack(&mut self, packed: &[Vec<u8>], place: impl Fn(u32) -> Option<usize>) {
+    /// Takes those messages of `packed`, what all other ranks sent on a `trip`, that are for the partitions which `is_own`
+    /// tells, as if they had been sent here.
+    pub(super) fn unpack(&mut self, trip: Trip, packed: &[Vec<u8>], windows: Windows, is_own: impl Fn(u32) -> bool) {
         for packed in packed {
-            self.landed += ranks::unpack::<P>(packed, &place, &mut self.inboxes, &mut self.core.outbox);
+            self.landed += ranks::unpack::<P>(packed, trip, &is_own, &mut self.core.outbox);
         }
+        self.find_next(windows, trip.first_window(windows).saturating_sub(1));
     }
 
     pub(super) fn find_next(&mut self, windows: Windows, current: u64) {

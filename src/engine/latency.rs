@@ -117,6 +117,13 @@ impl RegionMatrix {
         &self.placement
     }
 
+    /// The smallest delay from one region to another, of those pairs that `is_meant` tells; `None` if it tells none.
+    pub fn smallest_where(&self, is_meant: impl Fn(usize, usize) -> bool) -> Option<SimSpan> {
+        let count = self.placement.regions();
+        let meant = self.bases.iter().enumerate().filter(|(cell, _)| is_meant(cell / count, cell % count));
+        meant.map(|(_, &base)| SimSpan::from_nanos(base)).min()
+    }
+
     /// Where the delays from the region of `from` begin in the table.
     #[inline(always)]
     pub(super) fn row(&self, from: NodeId) -> usize {

@@ -34,7 +34,7 @@ pub(super) struct Living {
 
 impl Living {
     /// All of `nodes` are up.
-    pub(super) fn new(nodes: Nodes) -> Self {
+    pub(super) fn new(nodes: &Nodes) -> Self {
         Living {
             born: Column::filled(nodes.len(), 0),
             up: vec![u64::MAX; nodes.len().div_ceil(64)],
@@ -156,7 +156,7 @@ impl Living {
     /// What was written of so many `nodes`, when `window` was the current one.
     pub(super) fn load(
         from: &mut Decoder<'_>,
-        nodes: Nodes,
+        nodes: &Nodes,
         window: u64,
         windows: Windows,
     ) -> Result<Self, CheckpointError> {

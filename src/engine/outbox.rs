@@ -6,7 +6,7 @@ use super::event::{Event, Windows};
 use super::inbox::Inbox;
 use super::side::Parcels;
 use super::stream::{Pool, Stream};
-use crate::contract::{NodeId, Share};
+use crate::contract::Share;
 
 /// Most blocks that the ring of an outbox spans; messages further away wait in a list.
 const RING_MAX: u64 = 4096;
@@ -18,6 +18,25 @@ pub(super) enum Due {
     Window(u64),
     /// The messages of a block.
     Block(u64),
+}
+
+/// What goes to other ranks at once.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Trip {
+    /// The messages of a window of the open block.
+    Window(u64),
+    /// The messages of so many blocks from `first` on, none of which is open.
+    Blocks { first: u64, count: u64 },
+}
+
+impl Trip {
+    /// The first window that any of it can be due in.
+    pub(super) fn first_window(self, windows: Windows) -> u64 {
+        match self {
+            Trip::Window(window) => window,
+            Trip::Blocks { first, .. } => windows.first_of(first),
+        }
+    }
 }
 
 /// The messages that a lane has sent and that are still under way, by time and by partition of the receiver.
@@ -65,7 +84,8 @@ impl<M: Copy> Slot<M> {
 #[derive(Debug)]
 struct Far<M> {
     window: u64,
-    to: NodeId,
+    /// The place of the receiver.
+    to: u32,
     event: Event<M>,
     payload: Option<Box<[u8]>>,
 }
@@ -100,11 +120,11 @@ impl<M: Copy> Outbox<M> {
         self.window_rows + (block & self.near) as usize
     }
 
-    /// The slot of messages to node `to` that are due in `window`, and `offset` into that window as the slot has it, if
+    /// The slot of messages to place `to` that are due in `window`, and `offset` into that window as the slot has it, if
     /// the ring reaches so far from `current`. It does not reach a window that is not after `current`, which is refused
     /// with those that are too far.
     #[inline(always)]
-    fn slot(&self, current: u64, window: u64, to: NodeId, offset: u32) -> Option<(usize, u32)> {
+    fn slot(&self, current: u64, window: u64, to: u32, offset: u32) -> Option<(usize, u32)> {
         let block = self.windows.block(window);
         let ahead = block.wrapping_sub(self.windows.block(current));
         let (row, offset) = if ahead.wrapping_sub(1) < self.near {
@@ -117,12 +137,12 @@ impl<M: Copy> Outbox<M> {
         Some((row << self.partitions_log2 | (to & self.partition_mask) as usize, offset))
     }
 
-    /// Queues a message to node `to` that is due in `window`, while `current` is handled.
+    /// Queues a message to place `to` that is due in `window`, while `current` is handled.
     ///
     /// # Panics
     /// If `window` is not after `current`: a deadline that is already missed.
     #[inline(always)]
-    pub(super) fn push(&mut self, current: u64, window: u64, to: NodeId, event: Event<M>) {
+    pub(super) fn push(&mut self, current: u64, window: u64, to: u32, event: Event<M>) {
         // Before the far messages part from the others: they are due in a window that is sorted by this bound, too.
         if event.index > self.index_max {
             self.index_max = event.index;
@@ -162,7 +182,7 @@ impl<M: Copy> Outbox<M> {
     }
 
     /// As [`Outbox::push`], with a payload.
-    pub(super) fn push_parcel(&mut self, current: u64, window: u64, to: NodeId, event: Event<M>, payload: &[u8]) {
+    pub(super) fn push_parcel(&mut self, current: u64, window: u64, to: u32, event: Event<M>, payload: &[u8]) {
         let Some((slot, offset)) = self.slot(current, window, to, event.offset) else {
             self.push_far(current, Far { window, to, event, payload: Some(payload.into()) });
             return;
@@ -182,6 +202,11 @@ impl<M: Copy> Outbox<M> {
         if self.far_next.is_none_or(|far| self.windows.block(far) > block) {
             return;
         }
+        self.refile_far(block);
+    }
+
+    /// Files the far messages that are in reach when `block` begins.
+    fn refile_far(&mut self, block: u64) {
         self.far_next = None;
         // As seen from the block before, so that a message due in `block` itself is in the ring.
         let current = self.windows.first_of(block) - 1;
@@ -212,35 +237,81 @@ impl<M: Copy> Outbox<M> {
         }
     }
 
-    /// Shows `visit` the messages that are due to partitions which `share` does not hold, and takes them out.
-    pub(super) fn take_foreign(&mut self, due: Due, share: Share, mut visit: impl FnMut(u32, &Inbox<M>)) {
-        let row = self.row_of(due);
-        if !self.occupied[row] {
-            return;
+    /// The most blocks that a trip may have, so that the ring has room for all of them.
+    pub(super) fn trip_max(&self) -> u64 {
+        self.near
+    }
+
+    /// The row of the stop with this number on a trip.
+    fn stop(&self, trip: Trip, number: u32) -> usize {
+        match trip {
+            Trip::Window(window) => self.windows.place(window),
+            Trip::Blocks { first, .. } => self.row(first + u64::from(number)),
+        }
+    }
+
+    /// Stops of a trip.
+    fn stops(trip: Trip) -> std::ops::Range<u32> {
+        match trip {
+            Trip::Window(_) => 0..1,
+            // A ring has fewer rows.
+            Trip::Blocks { count, .. } => 0..count as u32,
+        }
+    }
+
+    /// Shows `visit` the messages of `trip` to partitions which `share` does not hold, with the number of their stop on it,
+    /// and takes them out.
+    pub(super) fn take_foreign(&mut self, trip: Trip, share: Share, mut visit: impl FnMut(u32, u32, &Inbox<M>)) {
+        if let Trip::Blocks { first, .. } = trip
+            && self.has_far(trip)
+        {
+            self.refile_far(first);
         }
         let mut spent = Inbox::new();
         let is_foreign = |partition: usize| !share.holds(partition as u32);
-        self.take_row(row, is_foreign, |partition, inbox| {
-            visit(partition as u32, inbox);
-            spent.append(inbox);
-        });
+        for number in Self::stops(trip) {
+            let row = self.stop(trip, number);
+            if self.occupied[row] {
+                self.take_row(row, is_foreign, |partition, inbox| {
+                    visit(number, partition as u32, inbox);
+                    spent.append(inbox);
+                });
+                let mut slots = self.slots[row << self.partitions_log2..][..1 << self.partitions_log2].iter();
+                self.occupied[row] = slots.any(|slot| !slot.is_empty());
+            }
+        }
         spent.chunks.drain(..).for_each(|chunk| self.chunks.give(chunk));
         spent.parcels.drain(..).for_each(|parcels| self.recycle_parcels(parcels));
     }
 
-    /// Whether there may be messages to partitions that `share` does not hold among those that are taken out when
-    /// `window` is the next one.
-    pub(super) fn has_foreign(&self, window: u64, share: Share) -> bool {
+    /// Whether any of the far messages are due on `trip`.
+    fn has_far(&self, trip: Trip) -> bool {
+        match trip {
+            Trip::Window(_) => false,
+            Trip::Blocks { first, count } => self.far_next.is_some_and(|far| self.windows.block(far) < first + count),
+        }
+    }
+
+    /// Whether there may be messages of `trip` to partitions that `share` does not hold.
+    pub(super) fn has_foreign(&self, trip: Trip, share: Share) -> bool {
+        let is_foreign = |row: usize| {
+            let mut partitions = (0..1 << self.partitions_log2).filter(|&partition| !share.holds(partition));
+            partitions.any(|partition| !self.slots[row << self.partitions_log2 | partition as usize].is_empty())
+        };
+        let mut rows = Self::stops(trip).map(|number| self.stop(trip, number));
+        self.has_far(trip) || rows.any(|row| self.occupied[row] && is_foreign(row))
+    }
+
+    /// What is sent together with what is due in `window`, if nothing is sent for later ones.
+    pub(super) fn trip_of(&self, window: u64) -> Trip {
         let block = self.windows.block(window);
         let is_open = self.window_rows > 0 && block == self.opened;
-        if !is_open && self.far_next.is_some_and(|far| self.windows.block(far) <= block) {
-            return true;
-        }
-        let row = if is_open { self.windows.place(window) } else { self.row(block) };
-        self.occupied[row]
-            && (0..1 << self.partitions_log2)
-                .filter(|&partition| !share.holds(partition))
-                .any(|partition| !self.slots[row << self.partitions_log2 | partition as usize].is_empty())
+        if is_open { Trip::Window(window) } else { Trip::Blocks { first: block, count: 1 } }
+    }
+
+    /// Where messages to `partition` are filed that another rank sent to the stop with this number on `trip`.
+    pub(super) fn landing(&self, trip: Trip, stop: u32, partition: u32) -> usize {
+        self.stop(trip, stop) << self.partitions_log2 | partition as usize
     }
 
     /// Takes out the messages of a row that are for the partitions which `is_taken` tells.
@@ -262,14 +333,14 @@ impl<M: Copy> Outbox<M> {
         self.taken = inbox;
     }
 
-    /// Notes that a message from elsewhere goes to `index`.
-    pub(super) fn note_index(&mut self, index: u32) {
-        self.index_max = self.index_max.max(index);
-    }
-
-    /// Parcels to be filled.
-    pub(super) fn free_parcels(&mut self) -> Parcels<M> {
-        self.free_parcels.pop().unwrap_or_else(Parcels::new)
+    /// Files a message that another rank sent at its [`landing`](Outbox::landing).
+    #[inline(always)]
+    pub(super) fn land(&mut self, slot: usize, event: Event<M>, payload: Option<&[u8]>) {
+        self.index_max = self.index_max.max(event.index);
+        match payload {
+            Some(payload) => self.add_parcel(slot, event, payload),
+            None => self.add(slot, event),
+        }
     }
 
     /// Begins `block`: what is sent from now on for its windows is filed by window.
@@ -322,12 +393,12 @@ impl<M: Copy> Outbox<M> {
         in_block.or_else(in_ring).into_iter().chain(far).min()
     }
 
-    /// Shows `visit` every message under way, after the window `current` was handled: the window in which it is due, its
-    /// receiver, the message with its offset into that window, and its payload.
+    /// Shows `visit` every message under way, after the window `current` was handled: the window in which it is due, the
+    /// place of its receiver, the message with its offset into that window, and its payload.
     pub(super) fn each(
         &self,
         current: u64,
-        mut visit: impl FnMut(u64, NodeId, Event<M>, &[u8]) -> io::Result<()>,
+        mut visit: impl FnMut(u64, u32, Event<M>, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let base = self.windows.block(current).max(self.opened);
         for place in 0..self.window_rows {
@@ -343,17 +414,13 @@ impl<M: Copy> Outbox<M> {
         self.far.iter().try_for_each(|far| visit(far.window, far.to, far.event, far.payload.as_deref().unwrap_or(&[])))
     }
 
-    fn each_of_row(
-        &self,
-        row: usize,
-        mut visit: impl FnMut(NodeId, Event<M>, &[u8]) -> io::Result<()>,
-    ) -> io::Result<()> {
+    fn each_of_row(&self, row: usize, mut visit: impl FnMut(u32, Event<M>, &[u8]) -> io::Result<()>) -> io::Result<()> {
         if !self.occupied[row] {
             return Ok(());
         }
         let slots = &self.slots[row << self.partitions_log2..(row + 1) << self.partitions_log2];
         for (partition, slot) in slots.iter().enumerate() {
-            let to = |event: &Event<M>| event.index << self.partitions_log2 | partition as NodeId;
+            let to = |event: &Event<M>| event.index << self.partitions_log2 | partition as u32;
             slot.stream.iter().try_for_each(|event| visit(to(event), *event, &[]))?;
             if let Some(parcels) = slot.parcels.as_deref() {
                 let mut each = parcels.events.iter();

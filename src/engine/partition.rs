@@ -16,7 +16,7 @@ use super::side::{Parcels, Side, SideEvent};
 use super::sorter::{Keyed, Sorter};
 use super::tally::KINDS_MAX;
 use super::wheel::TimerWheel;
-use crate::contract::{Column, Effects, NodeType, Nodes, Protocol, prefetch};
+use crate::contract::{Column, Effects, Here, NodeId, NodeType, Nodes, Protocol, prefetch};
 use crate::metrics::{Flow, Turn};
 
 /// Events whose state is prefetched at a time. In bursts, because a load that misses the TLB as well waits for one of a
@@ -54,14 +54,14 @@ impl<P: Protocol> Partition<P> {
     /// The part `nodes` of a run as `shared` describes it.
     pub(super) fn new<N>(shared: &Shared<'_, P, N>, nodes: Nodes, metered: bool) -> Self {
         Partition {
-            nodes,
-            state: shared.protocol.state(nodes),
+            state: shared.protocol.state(nodes.clone()),
             sequences: Column::filled(nodes.len(), 0),
             wheel: TimerWheel::new(),
             meters: Column::filled(if metered { nodes.len() } else { 0 }, Meter::default()),
-            living: shared.lives.as_ref().map(|_| Box::new(Living::new(nodes))),
+            living: shared.lives.as_ref().map(|_| Box::new(Living::new(&nodes))),
             loaded: 0,
             access: shared.capacity.map(|_| Box::new(Access::new(nodes.len()))),
+            nodes,
         }
     }
 
@@ -87,7 +87,9 @@ impl<P: Protocol> Partition<P> {
         core: &'a mut Core<P, O>,
     ) -> Walk<'a, P, N, O> {
         Walk {
-            nodes: self.nodes,
+            nodes: &self.nodes,
+            first: self.nodes.number(),
+            partitions_log2: self.nodes.partitions_log2(),
             state: &mut self.state,
             fx: Context {
                 shared,
@@ -111,7 +113,7 @@ impl<P: Protocol> Partition<P> {
             digest: &mut core.digest,
             node_type: NodeType::SuperNode,
             type_start: 0,
-            type_len: self.nodes.end_of(NodeType::SuperNode) as u32,
+            type_len: if self.nodes.is_by_number() { self.nodes.end_of(NodeType::SuperNode) as u32 } else { 0 },
             handled: 0,
             unhandled: 0,
         }
@@ -145,7 +147,7 @@ impl<P: Protocol> Partition<P> {
     /// for its timers that begins at once.
     fn look_ahead<N, O>(&self, shared: &Shared<'_, P, N>, window: u64, core: &mut Core<P, O>) {
         core.ahead.clear();
-        let Some(upcoming) = core.outbox.upcoming(window, self.nodes.id(0) as usize) else { return };
+        let Some(upcoming) = core.outbox.upcoming(window, self.nodes.number() as usize) else { return };
         core.ahead.extend_from_slice(upcoming);
         let cells = Cells {
             protocol: shared.protocol,
@@ -168,7 +170,7 @@ impl<P: Protocol> Partition<P> {
         core: &mut Core<P, O>,
     ) {
         self.look_ahead(shared, plan.window.saturating_add(1), core);
-        let (nodes, side) = (self.nodes, &mut core.side);
+        let (nodes, side) = (&self.nodes, &mut core.side);
         self.wheel.advance(plan.window, shared.windows, &mut core.alarms, |alarm| {
             let offset = shared.windows.offset(alarm.time);
             if offset < plan.end_offset {
@@ -278,11 +280,15 @@ fn unqueue<P: Protocol, N, O>(inbox: &Inbox<P::Message>, core: &mut Core<P, O>, 
 
 /// The walk over the events of one window of one partition, node by node in ascending order.
 struct Walk<'a, P: Protocol, N, O> {
-    nodes: Nodes,
+    nodes: &'a Nodes,
+    /// Where nodes are dealt out by number, that of the first of them, and how far they are apart.
+    first: NodeId,
+    partitions_log2: u32,
     state: &'a mut P::State,
     fx: Context<'a, P, N, O>,
     digest: &'a mut Digest,
-    /// The type of the node at work, and the indexes of nodes of this type: nodes are ordered by type.
+    /// The type of the node at work, and the indexes of nodes of this type: nodes are ordered by type. No indexes at all
+    /// where nodes are listed.
     node_type: NodeType,
     type_start: u32,
     type_len: u32,
@@ -512,18 +518,25 @@ impl<P: Protocol, N: Network, O: Probe> Walk<'_, P, N, O> {
 
     #[inline(always)]
     fn turn_to(&mut self, index: u32, offset: u32) {
+        let mut id = self.first + (index << self.partitions_log2);
         if index.wrapping_sub(self.type_start) >= self.type_len {
-            self.change_type(index);
+            id = self.change_type(index);
         }
-        self.fx.turn_to(index, self.nodes.id(index as usize), self.node_type, offset);
+        self.fx.turn_to(index, id, self.node_type, offset);
     }
 
+    /// Notes the type of the node with `index`, and up to where it is that of others. Returns its number.
     #[cold]
-    fn change_type(&mut self, index: u32) {
-        self.node_type = self.nodes.here(index as usize).node_type;
+    fn change_type(&mut self, index: u32) -> NodeId {
+        let Here { id, node_type, .. } = self.nodes.here(index as usize);
+        self.node_type = node_type;
+        if !self.nodes.is_by_number() {
+            return id;
+        }
         let before = NodeType::ALL[..self.node_type as usize].last();
         self.type_start = before.map_or(0, |&before| self.nodes.end_of(before) as u32);
         self.type_len = self.nodes.end_of(self.node_type) as u32 - self.type_start;
+        id
     }
 
     #[inline(always)]

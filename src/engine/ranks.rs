@@ -5,9 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use super::event::Event;
 use super::inbox::Inbox;
-use super::outbox::Outbox;
-use super::stream::Stream;
-use crate::contract::{Protocol, Share};
+use super::outbox::{Outbox, Trip};
+use crate::contract::{Protocol, Share, SimSpan};
 
 /// One of the processes that share a simulation, with its ways to the others.
 ///
@@ -35,13 +34,17 @@ pub struct Remote {
     pub messages: u64,
     /// What they took, in bytes.
     pub bytes: u64,
-    /// Windows, or blocks of windows, at whose beginning there were any.
+    /// Times at which there were any.
     pub exchanges: u64,
+    /// Times at which ranks agreed on what is next.
+    pub meetings: u64,
+    /// The stretch of time that ranks handle between two meetings.
+    pub lookahead: SimSpan,
 }
 
-/// What stands before the messages to one partition: its number, how many there are without payload and with, and how
-/// many bytes follow.
-const HEAD_BYTES: usize = 20;
+/// What stands before the messages to one partition in one window or block: its number, how many there are without payload
+/// and with, how many bytes follow, and which stop of the trip it is.
+const HEAD_BYTES: usize = 24;
 /// Of a message: its offset, the receiver's place, the sender and its sequence number.
 const EVENT_BYTES: usize = 16;
 
@@ -81,8 +84,8 @@ fn pack_event<M: Serialize>(event: &Event<M>, to: &mut Vec<u8>) {
     packed.expect("a message has no part of unknown length");
 }
 
-/// Appends the messages of `inbox`, which are for `partition`, to `to`. Returns their number.
-pub(super) fn pack<M: Copy + Serialize>(partition: u32, inbox: &Inbox<M>, to: &mut Vec<u8>) -> u64 {
+/// Appends the messages of `inbox`, which are for `partition` at a `stop` of the trip, to `to`. Returns their number.
+pub(super) fn pack<M: Copy + Serialize>(stop: u32, partition: u32, inbox: &Inbox<M>, to: &mut Vec<u8>) -> u64 {
     let start = to.len();
     to.extend_from_slice(&[0; HEAD_BYTES]);
     for event in inbox.chunks.iter().flat_map(|chunk| chunk.iter()) {
@@ -102,7 +105,8 @@ pub(super) fn pack<M: Copy + Serialize>(partition: u32, inbox: &Inbox<M>, to: &m
     head[..4].copy_from_slice(&partition.to_le_bytes());
     head[4..8].copy_from_slice(&u32::try_from(events).expect("a window has fewer than 2^32 events").to_le_bytes());
     head[8..12].copy_from_slice(&u32::try_from(parcels).expect("a window has fewer than 2^32 events").to_le_bytes());
-    head[12..HEAD_BYTES].copy_from_slice(&bytes.to_le_bytes());
+    head[12..20].copy_from_slice(&bytes.to_le_bytes());
+    head[20..HEAD_BYTES].copy_from_slice(&stop.to_le_bytes());
     (events + parcels) as u64
 }
 
@@ -122,43 +126,36 @@ fn unpack_event<P: Protocol>(from: &mut &[u8]) -> Event<P::Message> {
     Event { offset, index, from: sender, sequence, message }
 }
 
-/// Reads all of `packed` and puts the messages of the partitions that `place` knows into their places in `inboxes`, in
-/// memory of `outbox`. Returns how many these were.
+/// Reads all of `packed`, which another rank sent on `trip`, and files the messages to the partitions that `is_own` tells in
+/// `outbox`. Returns how many these were.
 pub(super) fn unpack<P: Protocol>(
     mut packed: &[u8],
-    place: impl Fn(u32) -> Option<usize>,
-    inboxes: &mut [Inbox<P::Message>],
+    trip: Trip,
+    is_own: impl Fn(u32) -> bool,
     outbox: &mut Outbox<P::Message>,
 ) -> u64 {
     let mut messages = 0;
     while !packed.is_empty() {
         let [partition, events, parcels] = [0, 1, 2].map(|_| u32::from_le_bytes(take(&mut packed)));
         let bytes = u64::from_le_bytes(take(&mut packed)) as usize;
+        let stop = u32::from_le_bytes(take(&mut packed));
         let (mut body, rest) = packed.split_at(bytes);
         packed = rest;
-        let Some(place) = place(partition) else { continue };
-        let inbox = &mut inboxes[place];
-        let (mut stream, mut index_max) = (Stream::new(), 0);
-        for _ in 0..events {
-            let event = unpack_event::<P>(&mut body);
-            index_max = event.index.max(index_max);
-            stream.push(event, &mut outbox.chunks);
+        if !is_own(partition) {
+            continue;
         }
-        stream.drain_into(&mut inbox.chunks);
-        if parcels > 0 {
-            let mut own = outbox.free_parcels();
-            for _ in 0..parcels {
-                let event = unpack_event::<P>(&mut body);
-                let len = u32::from_le_bytes(take(&mut body));
-                let (payload, rest) = body.split_at(len as usize);
-                body = rest;
-                index_max = event.index.max(index_max);
-                own.push(event, payload);
-            }
-            inbox.parcels.push(own);
+        let slot = outbox.landing(trip, stop, partition);
+        for _ in 0..events {
+            outbox.land(slot, unpack_event::<P>(&mut body), None);
+        }
+        for _ in 0..parcels {
+            let event = unpack_event::<P>(&mut body);
+            let len = u32::from_le_bytes(take(&mut body));
+            let (payload, rest) = body.split_at(len as usize);
+            body = rest;
+            outbox.land(slot, event, Some(payload));
         }
         assert!(body.is_empty(), "{SAME_PROGRAM}");
-        outbox.note_index(index_max);
         messages += u64::from(events) + u64::from(parcels);
     }
     messages

@@ -151,7 +151,7 @@ impl<M: Copy, T: Copy> SideQueue<M, T> {
 
     /// Adds a timer of `nodes` that is due in this window, at `offset`.
     #[inline(always)]
-    pub(super) fn add_timer(&mut self, alarm: &Alarm<T>, offset: u32, nodes: Nodes) {
+    pub(super) fn add_timer(&mut self, alarm: &Alarm<T>, offset: u32, nodes: &Nodes) {
         self.unsorted.push(SideEvent {
             key: u64::from(alarm.index) << 32 | u64::from(offset),
             tie: u64::from(nodes.id(alarm.index as usize)) << 32 | u64::from(alarm.sequence),

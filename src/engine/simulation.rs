@@ -20,15 +20,16 @@ use super::inbox::Inbox;
 use super::lane::Lane;
 use super::lives::Lives;
 use super::network::Network;
-use super::outbox::Due;
+use super::outbox::{Due, Trip};
 use super::partition::Partition;
 use super::probe::Probe;
 use super::ranks::Ranks;
 use super::tally::{KINDS_MAX, KindTotals, Tally};
 use super::team::{Team, lock};
-use crate::contract::{Domain, Nodes, Placement, Population, Protocol, RandomKey, Share, SimSpan, SimTime};
+use crate::contract::{Domain, Placement, Places, Population, Protocol, RandomKey, Share, SimSpan, SimTime};
 pub use outcome::Outcome;
-use post::{Next, Post};
+pub use post::meeting_span;
+use post::{Pace, Post};
 use slices::Slices;
 
 /// Windows with fewer events per thread than this, on average, are handled by one thread: handing them out would take
@@ -85,6 +86,10 @@ pub struct Settings {
     pub placement: Option<Placement>,
     /// Which partitions this process holds; the other ranks hold the rest. Cannot be seen in a result.
     pub share: Share,
+    /// In which partition each node is, where they are not dealt out by number. Cannot be seen in a result.
+    pub places: Option<Places>,
+    /// No message from one rank to another takes less; `None` if no more is known than of any two nodes.
+    pub apart: Option<SimSpan>,
     /// What the access links of nodes carry; without limit if `None`. 16 bytes a node, and what waits in downlinks.
     pub capacity: Option<Capacity>,
 }
@@ -108,6 +113,8 @@ impl Settings {
             faults: Schedule::default(),
             placement: None,
             share: Share::WHOLE,
+            places: None,
+            apart: None,
             capacity: None,
         }
     }
@@ -118,6 +125,17 @@ impl Settings {
         let threads = self.threads.max(1) * self.share.ranks();
         let even = if threads.is_power_of_two() { threads } else { 4 * threads }.next_power_of_two().ilog2();
         self.partitions_log2.unwrap_or(even).min(16)
+    }
+
+    /// In which partition each node is.
+    ///
+    /// # Panics
+    /// If they are in a table for another number of partitions.
+    pub fn places(&self) -> Places {
+        let partitions_log2 = self.partitions_log2();
+        let places = self.places.clone().unwrap_or_else(|| partitions_log2.into());
+        assert_eq!(places.partitions_log2(), partitions_log2, "the places of nodes are those of the run");
+        places
     }
 }
 
@@ -210,7 +228,8 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
         let longest = network.largest_delay().map_or(u64::MAX, SimSpan::as_nanos);
         let windows = Windows::for_delays(window_length(network, &settings), longest);
         let ahead = (longest / windows.length()).saturating_add(1);
-        let partitions_log2 = settings.partitions_log2();
+        let places = settings.places();
+        let partitions_log2 = places.partitions_log2();
         let own: Vec<u32> = settings.share.partitions(partitions_log2).collect();
         let threads = settings.threads.max(1);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads can be started");
@@ -221,7 +240,7 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
             network,
             population: settings.population,
             windows,
-            partitions_log2,
+            places,
             broadcast: settings.broadcast,
             header: settings.header,
             judgements: settings.judgements,
@@ -233,7 +252,7 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
             protocol_key: RandomKey::new(settings.seed, Domain::Protocol),
         };
         let build = |&partition: &u32| {
-            let nodes = Nodes::partition(settings.population, partition, partitions_log2);
+            let nodes = shared.places.nodes(settings.population, partition);
             Some(Partition::new(&shared, nodes, settings.meters))
         };
         let mut built: Vec<Option<Partition<P>>> = pool.install(|| own.par_iter().map(build).collect());
@@ -257,7 +276,10 @@ impl<'a, P: Protocol, N: Network, O: Probe> Simulation<'a, P, N, O> {
     #[must_use]
     pub fn over(mut self, ranks: &'a dyn Ranks, with_states: bool) -> Self {
         assert_eq!(self.run.settings.share, ranks.share(), "the nodes that were built are those of the rank");
-        self.run.post = (!ranks.share().is_whole()).then(|| Post::new(ranks, with_states));
+        let windows = self.run.shared.windows;
+        let apart = self.run.settings.apart.unwrap_or(SimSpan::from_nanos(windows.length()));
+        let pace = Pace::new(windows, apart, lock(&self.run.lanes[0]).core.outbox.trip_max());
+        self.run.post = (!ranks.share().is_whole()).then(|| Post::new(ranks, with_states, pace));
         self
     }
 
@@ -337,10 +359,10 @@ enum Job {
     /// Begin the block with this number.
     Open(u64),
     Run(WindowPlan),
-    /// Pack what is due to other ranks.
-    Pack(Due),
+    /// Pack what goes to other ranks.
+    Pack(Trip),
     /// Take what came from other ranks.
-    Unpack,
+    Unpack(Trip),
 }
 
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
@@ -353,8 +375,8 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 Job::Start(plan) => lane.start(&run.shared, plan),
                 Job::Open(block) => lane.open_block(&run.shared, block),
                 Job::Run(plan) => lane.run(&run.shared, plan),
-                Job::Pack(due) => lane.pack(due, run.settings.share),
-                Job::Unpack => run.unpack_into(&mut lane, number),
+                Job::Pack(trip) => lane.pack(trip, run.settings.share),
+                Job::Unpack(trip) => run.unpack_into(&mut lane, number, trip),
             }
         };
         Team::gather(self.lanes.len(), work, |all_lanes| run.go_through_windows(progress, keeper, all_lanes, &work))
@@ -380,7 +402,6 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 Standing::default()
             }
         };
-        let (mut survey, mut next) = self.look_round(SimTime::ZERO)?;
         // Events of the last windows, on average, times their number.
         let threshold = PARALLEL_EVENTS_MIN * self.lanes.len() as u64;
         let mut recent = threshold * WINDOWS_AVERAGED;
@@ -391,7 +412,8 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 (0..self.lanes.len()).for_each(|lane| one_lane(lane, job));
             }
         };
-        while let Some(window) = next.window {
+        let (mut survey, mut next) = self.look_round(SimTime::ZERO, &|job| spread(recent, 0, job))?;
+        while let Some(window) = next {
             let start = self.shared.windows.start(window);
             if start >= end {
                 break;
@@ -399,19 +421,19 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             let block = self.shared.windows.block(window);
             if self.shared.windows.block_log2() > 0 && block > opened {
                 opened = block;
-                self.bring(Due::Block(block), next, &|job| spread(recent, 0, job));
+                self.exchange(Due::Block(block));
                 spread(recent, 0, Job::Open(block));
                 // Only now is the first window of the block known that has anything to do.
-                (survey, next) = self.look_round(SimTime::from_nanos(start))?;
+                (survey, next) = self.look_round(SimTime::from_nanos(start), &|job| spread(recent, 0, job))?;
                 continue;
             }
             self.close_slices(slices.pass(start));
-            let messages = self.bring(Due::Window(window), next, &|job| spread(recent, 0, job));
+            let messages = self.exchange(Due::Window(window));
             let plan = slices.plan(window, &self.shared.windows, end, self.index_max(&survey));
             spread(recent, messages, Job::Run(plan));
             handled += 1;
             let events_before = survey.events;
-            (survey, next) = self.look_round(SimTime::from_nanos(start))?;
+            (survey, next) = self.look_round(SimTime::from_nanos(start), &|job| spread(recent, 0, job))?;
             recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
             progress.now.store(start, Ordering::Relaxed);
             progress.events.store(survey.events, Ordering::Relaxed);
@@ -445,21 +467,15 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         self.lanes.iter().map(|lane| lock(lane).core.outbox.index_max()).max().unwrap_or(0)
     }
 
-    /// Looks at all lanes after a window that began at `time`, and agrees with other ranks on what is next.
+    /// Looks at all lanes after a window that began at `time`, and finds the next one, of which other ranks may have to be
+    /// asked. `spread` does a job in all lanes.
     ///
     /// # Errors
     /// As [`Run::survey`].
-    fn look_round(&self, time: SimTime) -> Result<(Survey, Next), Violation> {
+    fn look_round(&self, time: SimTime, spread: &dyn Fn(Job)) -> Result<(Survey, Option<u64>), Violation> {
         let survey = self.survey(time)?;
-        let next = self.agree(&survey);
+        let next = self.agree(&survey, spread);
         Ok((survey, next))
-    }
-
-    /// Brings messages that are due to the partitions of this rank that they are for: those of other ranks, where `next` says
-    /// that there are any, and its own. `spread` does a job in all lanes. Returns how many there are now.
-    fn bring(&self, due: Due, next: Next, spread: &dyn Fn(Job)) -> u64 {
-        self.ship(due, next, spread);
-        self.exchange(due)
     }
 
     /// Swaps messages that are due: from the lanes that sent them to the partitions of this rank that they are for. Returns

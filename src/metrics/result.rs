@@ -123,10 +123,14 @@ pub struct RankFigures {
     pub peak_memory_least: u64,
     /// What all ranks together hold of what nodes share, such as links, in bytes.
     pub shared_bytes: u64,
-    /// Windows that were handled; the ranks agreed on each.
+    /// Windows that were handled, by the rank that handled the most.
     pub windows: u64,
-    /// Windows, or blocks of windows, before which messages went from rank to rank.
+    /// Times at which the ranks agreed on what is next.
+    pub meetings: u64,
+    /// Meetings at which messages went from rank to rank.
     pub exchanges: u64,
+    /// The stretch of time that ranks handle between two meetings.
+    pub lookahead: SimSpan,
     /// Messages that went from rank to rank.
     pub remote_messages: u64,
     /// What they took, in bytes.

@@ -207,7 +207,7 @@ mod tests {
         let nodes = Nodes::partition(population, 1, 1);
         for (tracked, bytes) in [(true, 3 * 6 * 4), (false, 0)] {
             let mesh = FullMesh::new(population, interval, 100, tracked);
-            let mut state = mesh.state(nodes);
+            let mut state = mesh.state(nodes.clone());
             assert_eq!((mesh.state_bytes(&state), mesh.wire_len(&MeshMessage::Beat, 0)), (bytes, 100));
             let here = nodes.here(2);
             let mut fx = Recorder::new(here, SimTime::from_nanos(7 << 20));
@@ -233,7 +233,7 @@ mod tests {
         let mesh = FullMesh::new(population, interval, 100, true).with_detector(Detector::Timeout { missed: 2 });
         let nodes = Nodes::all(population);
         let here = nodes.here(1);
-        let mut state = mesh.state(nodes);
+        let mut state = mesh.state(nodes.clone());
         let at = |secs| Recorder::new(here, SimTime::ZERO + SimSpan::from_secs(secs));
         let hear = |state: &mut HeardAll, from, message, secs| {
             let mut fx = at(secs);
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(fire(&mut state, 126), [(0, Verdict::Down), (2, Verdict::Down), (3, Verdict::Down)]);
         assert_eq!(mesh.kinds(), ["heartbeat", "leave"]);
         let counted = FullMesh::new(population, interval, 100, false).with_detector(Detector::Timeout { missed: 2 });
-        let mut state = counted.state(nodes);
+        let mut state = counted.state(nodes.clone());
         let mut fx = at(1_000);
         counted.handle_timer(&mut state, here, (), &mut fx);
         assert_eq!((fx.judged.len(), counted.state_bytes(&state)), (0, 0));

@@ -156,11 +156,11 @@ impl Protocol for Heartbeat {
     }
 
     fn state(&self, nodes: Nodes) -> LastHeard {
-        let slots = self.graph.slots(nodes);
+        let slots = self.graph.slots(&nodes);
         assert!(!self.leaves || slots < SLOTS_MAX, "{slots} slots of a partition do not fit 31 bits");
         let (senders, ends) = match &self.detector {
             None => Default::default(),
-            Some(_) => (self.graph.senders(nodes), self.graph.slot_ends(nodes)),
+            Some(_) => (self.graph.senders(&nodes), self.graph.slot_ends(&nodes)),
         };
         let watch = Watch::new(slots, self.detector.as_ref().map(|(detector, _)| detector));
         LastHeard { nodes, watch, senders, ends }

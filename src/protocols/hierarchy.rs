@@ -62,8 +62,15 @@ impl Hierarchy {
     /// Heartbeats and digests along the links of `graph`, which goes from children to parents and within tiers, at the
     /// intervals of `heartbeat`. Messages are padded to `size` bytes.
     pub fn new(graph: Graph, heartbeat: AdaptiveHeartbeat, size: u32) -> Self {
+        let incoming = Incoming::new(&graph);
+        Hierarchy::of_share(graph, incoming, heartbeat, size)
+    }
+
+    /// As [`Hierarchy::new`], where `graph` may have the links of a share of the nodes alone, and `incoming` is of all links.
+    /// Nobody can judge whom it hears then.
+    pub fn of_share(graph: Graph, incoming: Incoming, heartbeat: AdaptiveHeartbeat, size: u32) -> Self {
         Hierarchy {
-            incoming: Incoming::new(&graph),
+            incoming,
             population: graph.population(),
             graph,
             intervals: NodeType::ALL.map(|node_type| heartbeat.calculate_interval(node_type)),
@@ -82,7 +89,13 @@ impl Hierarchy {
     /// `gossip`. A node remembers `seen` rumours (in sets of eight, and not more than 4096 for each node of its tier).
     /// `graph` should have no links within a tier: they would carry heartbeats as well.
     pub fn with_gossip(graph: Graph, heartbeat: AdaptiveHeartbeat, size: u32, gossip: GossipEngine, seen: u32) -> Self {
-        Hierarchy { gossip: Some(gossip), seen, ..Hierarchy::new(graph, heartbeat, size) }
+        Hierarchy::new(graph, heartbeat, size).gossiping(gossip, seen)
+    }
+
+    /// As it is, with the rumours of [`Hierarchy::with_gossip`].
+    #[must_use]
+    pub fn gossiping(self, gossip: GossipEngine, seen: u32) -> Self {
+        Hierarchy { gossip: Some(gossip), seen, ..self }
     }
 
     /// Rumours are passed on to nodes that are chosen as `clustering` says; 4 bytes for each super and full node.
@@ -407,17 +420,18 @@ impl Protocol for Hierarchy {
             None => Watch::new(0, None),
             Some(detection) => detection.watch(tier, members.map(|index| nodes.id(index))),
         };
-        let links = Watch::new(self.graph.slots(nodes), self.detector());
+        let links = Watch::new(self.graph.slots(&nodes), self.detector());
+        let senders = if self.detection.is_some() { self.graph.senders(&nodes) } else { Column::default() };
         HierarchyState {
-            nodes,
             supers,
             links,
-            senders: if self.detection.is_some() { self.graph.senders(nodes) } else { Column::default() },
+            senders,
             alive: Column::filled(super_slots, 0),
             seen: [seen(NodeType::SuperNode, supers), seen(NodeType::FullNode, upper - supers)],
             rumoured: [rumoured(0, 0..supers), rumoured(1, supers..upper)],
             rumours: [RumourCounts::default(); 2],
             rejected: 0,
+            nodes,
             scratch: Scratch::default(),
         }
     }

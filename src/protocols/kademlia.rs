@@ -162,7 +162,7 @@ impl Kademlia {
     }
 
     /// What the node at `index` of `nodes`, whose state is `state`, knows of where others stand.
-    pub fn routing<'a>(&'a self, state: &'a KademliaState, nodes: Nodes, index: usize) -> KademliaRouting<'a> {
+    pub fn routing<'a>(&'a self, state: &'a KademliaState, nodes: &Nodes, index: usize) -> KademliaRouting<'a> {
         KademliaRouting::new(nodes.id(index), self.k(), state.table(index), &self.keys)
     }
 

@@ -141,7 +141,7 @@ mod tests {
         let options = KademliaOptions { lookups: Some(SimSpan::from_secs(1)), ..KademliaOptions::PAPER };
         let protocol = || Kademlia::new(nodes.population(), options, Bootstrap::Ideal, 1);
         let (bare, outer, here) = (protocol(), Alone(protocol()), nodes.here(3));
-        let (mut state, mut wrapped) = (bare.state(nodes), outer.state(nodes));
+        let (mut state, mut wrapped) = (bare.state(nodes.clone()), outer.state(nodes.clone()));
         let mut fx = Recorder::<Kademlia>::new(here, SimTime::ZERO);
         let mut outer_fx = Recorder::<Alone>::new(here, SimTime::ZERO);
         bare.handle_start(&mut state, here, &mut fx);

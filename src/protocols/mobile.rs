@@ -377,16 +377,16 @@ impl Protocol for Mobile {
             checked: 0,
             noticed: 0,
         };
-        let slots = self.graph.slots(nodes);
+        let slots = self.graph.slots(&nodes);
         let phones = nodes.len() - first;
         let has_news = self.options.news.is_some();
         MobileState {
-            nodes,
             first,
             phones: Column::collect(phones, (first..nodes.len()).map(phone)),
             notices: Column::filled(if has_news { phones * self.parents as usize } else { 0 }, 0),
             watch: Watch::new(slots, Some(&self.options.detector)),
-            senders: self.graph.senders(nodes),
+            senders: self.graph.senders(&nodes),
+            nodes,
             waiting: Column::filled(if has_news { slots } else { 0 }, Waiting::NOTHING),
             counts: Box::default(),
         }

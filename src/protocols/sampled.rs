@@ -13,7 +13,7 @@ use super::heartbeat::{Beat, SLOTS_MAX};
 use super::sampler::NodeSampler;
 use super::wire::{self, key_of};
 use crate::contract::{
-    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime, Verdict,
+    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Places, Population, Protocol, SimSpan, SimTime, Verdict,
 };
 use crate::topologies::{Graph, Incoming};
 
@@ -41,13 +41,13 @@ pub struct Sampled {
 impl Sampled {
     /// Nodes in the samples of `rates` report to the first `trackers` super nodes, or to all where there are fewer, at
     /// the intervals of `heartbeat`, by messages padded to `size` bytes. Trackers judge by `detector`. The state is laid
-    /// out for `2^partitions_log2` partitions.
+    /// out for the `places` of the nodes.
     ///
     /// # Panics
     /// If there is no rate, if there are more than [`RATES_MAX`], if one is not from 0 to 1, or if they do not ascend.
     pub fn new(
         population: Population,
-        partitions_log2: u32,
+        places: impl Into<Places>,
         heartbeat: AdaptiveHeartbeat,
         size: u32,
         trackers: u32,
@@ -59,7 +59,7 @@ impl Sampled {
         let samplers: Vec<NodeSampler> = rates.iter().map(|&rate| NodeSampler::new(rate)).collect();
         let largest = samplers[samplers.len() - 1];
         let trackers = trackers.min(population.count(NodeType::SuperNode));
-        let graph = Graph::new(population, partitions_log2, |node, peers| {
+        let graph = Graph::new(population, places, |node, peers| {
             if largest.should_track_node(&key_of(node)) {
                 peers.extend((0..trackers).filter(|&tracker| tracker != node));
             }
@@ -182,9 +182,9 @@ impl Protocol for Sampled {
     }
 
     fn state(&self, nodes: Nodes) -> SampledState {
-        let slots = self.graph.slots(nodes);
+        let slots = self.graph.slots(&nodes);
         assert!(slots < SLOTS_MAX, "{slots} slots of a partition do not fit 31 bits");
-        let senders = self.graph.senders(nodes);
+        let senders = self.graph.senders(&nodes);
         let levels = Column::collect(slots, senders.iter().map(|&sender| self.level_of(sender)));
         SampledState { watch: Watch::new(slots, Some(&self.detector)), senders, levels, counts: Vec::new() }
     }

@@ -273,9 +273,13 @@ pub struct RankPart {
     pub peak_memory_bytes_least: u64,
     /// What all ranks together hold of what nodes share, such as links, in bytes.
     pub shared_bytes: u64,
-    /// Windows that were handled; the ranks agreed on each.
+    /// Windows that were handled, by the rank that handled the most.
     pub windows: u64,
-    /// Windows, or blocks of windows, before which messages went from rank to rank.
+    /// The stretch of time that ranks handle between two meetings, in milliseconds.
+    pub lookahead_ms: f64,
+    /// Times at which the ranks agreed on what is next.
+    pub meetings: u64,
+    /// Meetings at which messages went from rank to rank.
     pub exchanges: u64,
     /// Messages that went from rank to rank.
     pub remote_messages: u64,
@@ -287,6 +291,8 @@ pub struct RankPart {
     pub bytes_per_remote_message: Option<f64>,
     /// The same by exchange; `null` where there were none.
     pub bytes_per_exchange: Option<f64>,
+    /// The same by window; `null` where there were none.
+    pub bytes_per_window: Option<f64>,
 }
 
 impl RankPart {
@@ -302,12 +308,15 @@ impl RankPart {
             peak_memory_bytes_least: figures.peak_memory_least,
             shared_bytes: figures.shared_bytes,
             windows: figures.windows,
+            lookahead_ms: rounded(figures.lookahead.as_secs_f64() * 1e3),
+            meetings: figures.meetings,
             exchanges,
             remote_messages,
             remote_share: ratio(remote_messages, delivered),
             remote_bytes,
             bytes_per_remote_message: ratio(remote_bytes, remote_messages),
             bytes_per_exchange: ratio(remote_bytes, exchanges),
+            bytes_per_window: ratio(remote_bytes, figures.windows),
         })
     }
 }

@@ -2,11 +2,12 @@
 
 mod keeping;
 mod over;
+mod places;
 mod slices;
 
 use std::cell::RefCell;
 
-use crate::contract::{Domain, NodeType, Placement, Protocol, RandomKey, Share, SimSpan, SimTime};
+use crate::contract::{Domain, NodeType, Placement, Places, Protocol, RandomKey, Share, SimSpan, SimTime};
 use crate::engine::faults::Schedule;
 use crate::engine::trace::{Record, Trace, Tracing};
 use crate::engine::{Broadcast, Latency, NetworkModel, Outcome, Progress, Ranks, RegionMatrix, Settings, Simulation};
@@ -23,12 +24,13 @@ use crate::protocols::hierarchy::Hierarchy;
 use crate::protocols::sampled::{AliveCount, Sampled};
 use crate::protocols::sampler::NodeSampler;
 use crate::protocols::swim::Swim;
-use crate::topologies::{Clustering, Graph, Tier, TierDegrees};
+use crate::topologies::{Clustering, Graph, Incoming, Tier, TierDegrees};
 
 pub use keeping::{Ending, Keeping, RunError, run_kept};
 pub use over::run_over;
 
 use over::Aside;
+pub(super) use places::Deal;
 use slices::boundaries;
 
 use super::{Approach, DetectionSpec, LatencySpec, NetworkSpec, Point, Scenario, TierLinks};
@@ -180,7 +182,9 @@ fn run_into<'a>(
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
     settings.share = ranks.map_or(Share::WHOLE, Ranks::share);
-    let layout = settings.partitions_log2();
+    let ranks_dealt_to = settings.share.ranks();
+    places::deal_out(&mut settings, scenario, point, ranks_dealt_to);
+    let layout = settings.places();
     let (began, keeping) = ((watch.clock)(), RefCell::new(keeping));
     let job = Job { scenario, point, settings, watch, began, sink, keeping, ranks };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
@@ -195,13 +199,11 @@ fn run_into<'a>(
         Approach::FlatGossip { fanout } => job.run_flat(job.random_graph(layout, fanout, clustering)),
         Approach::Ping => job.run_flat(job.random_graph(layout, 1, clustering)),
         Approach::Hierarchical(links) => {
-            let graph = degrees(links, true).clustered_graph(population, layout, seed, clustering);
-            job.run_tiers("hierarchy", Hierarchy::new(graph, adaptive, size), 0.0)
+            job.run_tiers("hierarchy", job.tiers(degrees(links, true), adaptive, clustering), 0.0)
         }
         Approach::Gossip { links, fanout, seen, hops_max, track } => {
-            let graph = degrees(links, false).clustered_graph(population, layout, seed, clustering);
             let gossip = GossipEngine::new(fanout, hops_max);
-            let mut hierarchy = Hierarchy::with_gossip(graph, adaptive, size, gossip, seen);
+            let mut hierarchy = job.tiers(degrees(links, false), adaptive, clustering).gossiping(gossip, seen);
             if let Some(clustering) = clustering {
                 hierarchy = hierarchy.with_clustering(clustering);
             }
@@ -350,16 +352,31 @@ impl Job<'_> {
         }
     }
 
-    /// Every node has links to `degree` others, drawn uniformly, or near ones first. Where nobody judges whom it hears, a
-    /// rank needs no others than those of its own nodes.
-    fn random_graph(&self, partitions_log2: u32, degree: u32, clustering: Option<&Clustering>) -> Graph {
-        let Settings { population, seed, share, .. } = self.settings;
+    /// The nodes whose links this rank keeps: its own, where nobody judges whom it hears.
+    fn linked(&self) -> Share {
+        if self.scenario.detection.is_some() { Share::WHOLE } else { self.settings.share }
+    }
+
+    /// Every node has links to `degree` others, drawn uniformly, or near ones first.
+    fn random_graph(&self, places: Places, degree: u32, clustering: Option<&Clustering>) -> Graph {
+        let Settings { population, seed, .. } = self.settings;
         let key = RandomKey::new(seed, Domain::Topology);
         let all = Tier::new(0..population.total(), clustering);
-        let share = if self.scenario.detection.is_some() { Share::WHOLE } else { share };
-        Graph::of_share(population, partitions_log2, share, |node, peers| {
+        Graph::of_share(population, places, self.linked(), |node, peers| {
             all.distinct_peers(degree, node, &mut key.stream(node, 0), peers);
         })
+    }
+
+    /// Tiers with links of so many `degrees`.
+    fn tiers(&self, degrees: TierDegrees, adaptive: AdaptiveHeartbeat, clustering: Option<&Clustering>) -> Hierarchy {
+        let (population, seed, share) = (self.settings.population, self.settings.seed, self.linked());
+        let size = self.scenario.heartbeat.size;
+        let (targets, places) = (degrees.targets(population, seed, clustering), self.settings.places());
+        if share.is_whole() {
+            return Hierarchy::new(Graph::new(population, places, targets), adaptive, size);
+        }
+        let incoming = Incoming::drawn(population, &places, &targets);
+        Hierarchy::of_share(Graph::of_share(population, places, share, targets), incoming, adaptive, size)
     }
 
     fn run_flat(&self, graph: Graph) -> Result<PointResult, RunError> {
@@ -415,6 +432,7 @@ impl Job<'_> {
         let (boundaries, threads) = (self.settings.boundaries.clone(), self.settings.threads);
         let (built, outcome) = self.simulate(protocol, &network, find.is_some())?;
         let seconds = (self.watch.clock)() - built;
+        let shared_bytes = shared_bytes + self.settings.places.as_ref().map_or(0, Places::bytes);
         let ranks = self.over_ranks(&outcome, shared_bytes);
         let shared_bytes = ranks.map_or(shared_bytes as u64, |ranks| ranks.shared_bytes);
         let figures = EngineFigures {

@@ -11,7 +11,7 @@ use crate::protocols::detector::Detector;
 use crate::protocols::swim::SwimTiming;
 use crate::protocols::swim::membership::{View, Waiting};
 
-use super::build::method;
+use super::build::{Deal, method};
 use super::{Approach, Point, Scenario};
 
 /// Memory that a process of this program takes whatever it runs, in bytes: code, buffers of empty queues.
@@ -151,6 +151,11 @@ pub fn memory_of_rank(scenario: &Scenario, point: &Point, threads: usize, ranks:
         Approach::Ping | Approach::FlatGossip { .. } if scenario.detection.is_none() => {
             shared_out(of_nodes).saturating_add(nodes * 4)
         }
+        Approach::Hierarchical(_) | Approach::Gossip { .. } if scenario.detection.is_none() => {
+            // And of the upper tiers, who sends to each.
+            let uppers = u64::from(point.population.up_to(NodeType::FullNode).total());
+            shared_out(of_nodes).saturating_add(nodes * 4).saturating_add(uppers * 20)
+        }
         Approach::FullMesh { .. } | Approach::Swim(_) => shared_out(of_nodes),
         Approach::Ping | Approach::FlatGossip { .. } | Approach::Hierarchical(_) | Approach::Gossip { .. } => {
             let links = (links(point) * 8 + nodes * 8).min(of_nodes);
@@ -158,7 +163,10 @@ pub fn memory_of_rank(scenario: &Scenario, point: &Point, threads: usize, ranks:
         }
         Approach::Sampled { .. } | Approach::Mechanism(_) => of_nodes,
     };
-    of_process.saturating_add(MPI_BYTES).saturating_add(held)
+    // Every rank knows where all nodes are, and which are its own.
+    let is_listed = Deal::of(scenario, point, ranks).is_listed();
+    let places = if is_listed { (nodes * 6).saturating_add(shared_out(nodes * 4)) } else { 0 };
+    of_process.saturating_add(MPI_BYTES).saturating_add(held).saturating_add(places)
 }
 
 /// What detectors keep: who sends along each link, where the links of each node end, and of phi two averages a peer.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::contract::{Column, NodeId, NodeType, Nodes, Population, Share};
+use crate::contract::{Column, NodeId, NodeType, Nodes, Places, Population, Share};
 
 /// Rows are generated in blocks of this many nodes, in parallel.
 const BLOCK: usize = 1 << 14;
@@ -27,7 +27,7 @@ pub struct Link {
 #[derive(Debug)]
 pub struct Graph {
     population: Population,
-    partitions_log2: u32,
+    places: Places,
     rows: Rows,
     links: Column<Link>,
     /// Incoming edges of every partition: the length of its column of slots.
@@ -44,25 +44,31 @@ enum Rows {
     Own(Own),
 }
 
-/// The rows of a share of the partitions.
+/// The rows of a share of the partitions, partition by partition.
 #[derive(Debug)]
 struct Own {
     share: Share,
-    partitions_log2: u32,
-    /// Partitions in the share.
-    partitions: usize,
+    places: Places,
+    /// The number of the first row of each partition of the share.
+    firsts: Vec<usize>,
     /// Where each row starts, and where the last one ends.
     starts: Column<u32>,
 }
 
 impl Own {
+    /// The number of the row of `node`, if it is there.
+    #[inline]
+    fn number(&self, node: NodeId) -> Option<usize> {
+        let partition = self.places.partition_of(node);
+        let first = self.share.holds(partition).then(|| self.firsts[self.share.place(partition)])?;
+        Some(first + self.places.index_of(node))
+    }
+
     /// # Panics
     /// If the row is not there.
     #[inline]
     fn row(&self, node: NodeId) -> Range<usize> {
-        let partition = node & ((1 << self.partitions_log2) - 1);
-        assert!(self.share.holds(partition), "another rank has the links of node {node}");
-        let number = (node >> self.partitions_log2) as usize * self.partitions + self.share.place(partition);
+        let Some(number) = self.number(node) else { panic!("another rank has the links of node {node}") };
         self.starts[number] as usize..self.starts[number + 1] as usize
     }
 }
@@ -105,19 +111,20 @@ impl ByType {
 impl Graph {
     /// The graph in which `targets` gives the peers of a node: it appends them to a vector, in any order.
     ///
-    /// `partitions_log2` must be that of the run, because slots are numbered by partition; see
-    /// [`Settings::partitions_log2`](crate::engine::Settings).
+    /// `places` must be those of the run, because slots are numbered by partition; see
+    /// [`Settings::places`](crate::engine::Settings::places).
     ///
     /// # Panics
     /// If a node links to itself or to a node that does not exist, or if a partition has 2^32 edges or more.
     pub fn new(
         population: Population,
-        partitions_log2: u32,
+        places: impl Into<Places>,
         targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
     ) -> Self {
+        let places = places.into();
         let (rows, mut links) = generate(population, &targets);
-        let slots = number_slots(population, partitions_log2, &mut links);
-        Graph { population, partitions_log2, rows, links, slots }
+        let slots = number_slots(population, &places, &mut links);
+        Graph { population, places, rows, links, slots }
     }
 
     /// As [`Graph::new`], with the edges of the nodes of a `share` alone: what others have can be told to neither
@@ -129,49 +136,56 @@ impl Graph {
     /// As [`Graph::new`], and if the share has 2^32 edges or more.
     pub fn of_share(
         population: Population,
-        partitions_log2: u32,
+        places: impl Into<Places>,
         share: Share,
         targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
     ) -> Self {
+        let places = places.into();
         if share.is_whole() {
-            return Graph::new(population, partitions_log2, targets);
+            return Graph::new(population, places, targets);
         }
-        let holds = |node: NodeId| share.holds(node & ((1 << partitions_log2) - 1));
+        let mut firsts = vec![0; share.partitions(places.partitions_log2()).len() + 1];
+        for partition in (0..population.total()).map(|node| places.partition_of(node)).filter(|&one| share.holds(one)) {
+            firsts[share.place(partition) + 1] += 1;
+        }
+        (1..firsts.len()).for_each(|place| firsts[place] += firsts[place - 1]);
+        let own_nodes = firsts.pop().unwrap_or(0);
+        let mut own = Own { share, places, firsts, starts: Column::filled(own_nodes + 1, 0) };
         let mut next = Column::filled(population.total() as usize, 0u32);
-        let (mut sender, mut own_nodes, mut own_edges) = (0, 0, 0);
+        let mut sender = 0;
         each_block(population, &targets, |degrees, peers| {
             peers.iter().for_each(|&peer| next[peer as usize] += 1);
             for &degree in degrees {
-                let is_own = holds(sender);
-                own_nodes += usize::from(is_own);
-                own_edges += if is_own { degree as usize } else { 0 };
+                if let Some(number) = own.number(sender) {
+                    own.starts[number + 1] = degree;
+                }
                 sender += 1;
             }
         });
-        assert!(u32::try_from(own_edges).is_ok(), "{own_edges} edges of a share do not fit 32 bits");
-        let slots = place_slots(population, partitions_log2, &mut next);
-        let partitions = share.partitions(partitions_log2).len();
-        let mut starts = Column::collect(own_nodes + 1, std::iter::once(0));
-        let (mut links, mut sender) = (Column::with_capacity(own_edges), 0);
+        let mut edges = 0u32;
+        for end in own.starts.iter_mut() {
+            edges = edges.checked_add(*end).expect("a share has fewer than 2^32 edges");
+            *end = edges;
+        }
+        let slots = place_slots(population, &own.places, &mut next);
+        let (mut links, mut sender) = (Column::filled(edges as usize, Link::default()), 0);
         each_block(population, &targets, |degrees, mut peers| {
             for &degree in degrees {
                 let (row, rest) = peers.split_at(degree as usize);
-                let is_own = holds(sender);
+                let mut place = own.number(sender).map(|number| own.starts[number] as usize);
                 for &peer in row {
                     let slot = &mut next[peer as usize];
-                    if is_own {
-                        links.push(Link { peer, slot: *slot });
+                    if let Some(place) = &mut place {
+                        links[*place] = Link { peer, slot: *slot };
+                        *place += 1;
                     }
                     *slot += 1;
-                }
-                if is_own {
-                    starts.push(links.len() as u32);
                 }
                 (peers, sender) = (rest, sender + 1);
             }
         });
-        let rows = Rows::Own(Own { share, partitions_log2, partitions, starts });
-        Graph { population, partitions_log2, rows, links, slots }
+        let places = own.places.clone();
+        Graph { population, places, rows: Rows::Own(own), links, slots }
     }
 
     /// The nodes that the graph connects.
@@ -179,9 +193,9 @@ impl Graph {
         self.population
     }
 
-    /// Base-2 logarithm of the number of partitions that slots are numbered for.
-    pub fn partitions_log2(&self) -> u32 {
-        self.partitions_log2
+    /// The places of the nodes that slots are numbered for.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
     /// The edges of a node.
@@ -210,22 +224,20 @@ impl Graph {
     ///
     /// # Panics
     /// If `nodes` is not a partition of the layout that the graph was made for.
-    pub fn slots(&self, nodes: Nodes) -> usize {
-        let partition = nodes.id(0);
-        assert_eq!(
-            nodes,
-            Nodes::partition(self.population, partition, self.partitions_log2),
+    pub fn slots(&self, nodes: &Nodes) -> usize {
+        assert!(
+            self.places.holds(nodes) && nodes.population() == self.population,
             "the graph is laid out for {} partitions",
-            1u64 << self.partitions_log2
+            1u64 << self.places.partitions_log2()
         );
-        self.slots[partition as usize] as usize
+        self.slots[nodes.number() as usize] as usize
     }
 
     /// Who is at the other end of each slot of `nodes`: four bytes a slot. Goes over all edges once.
     ///
     /// # Panics
     /// As [`Graph::slots`].
-    pub fn senders(&self, nodes: Nodes) -> Column<NodeId> {
+    pub fn senders(&self, nodes: &Nodes) -> Column<NodeId> {
         let mut senders = Column::filled(self.slots(nodes), 0);
         for sender in 0..self.population.total() {
             for link in self.links(sender).iter().filter(|link| nodes.index_of(link.peer).is_some()) {
@@ -240,7 +252,7 @@ impl Graph {
     ///
     /// # Panics
     /// As [`Graph::slots`].
-    pub fn slot_ends(&self, nodes: Nodes) -> Column<u32> {
+    pub fn slot_ends(&self, nodes: &Nodes) -> Column<u32> {
         assert!(self.slots(nodes) <= u32::MAX as usize, "slots have 32 bits");
         assert!(!matches!(self.rows, Rows::Own(_)), "other ranks have links to these nodes");
         let mut ends = Column::filled(nodes.len(), 0);
@@ -287,7 +299,7 @@ fn block(number: usize, total: usize, targets: &(impl Fn(NodeId, &mut Vec<NodeId
 }
 
 /// Shows `visit` the degrees and the peers of all nodes, block by block in order. A few blocks are in memory at a time.
-fn each_block(
+pub(super) fn each_block(
     population: Population,
     targets: &(impl Fn(NodeId, &mut Vec<NodeId>) + Sync),
     mut visit: impl FnMut(&[u32], &[NodeId]),
@@ -341,26 +353,23 @@ fn shared_degrees(population: Population, mut degrees: impl Iterator<Item = u32>
 
 /// Makes of the number of incoming links of every node, in `next`, the number of its first one in its partition. Returns how
 /// many each partition has.
-fn place_slots(population: Population, partitions_log2: u32, next: &mut Column<u32>) -> Vec<u32> {
-    let mut slots = Vec::with_capacity(1 << partitions_log2);
-    for partition in 0..1u32 << partitions_log2 {
-        let mut end = 0u32;
-        for here in Nodes::partition(population, partition, partitions_log2).iter() {
-            let degree = std::mem::replace(&mut next[here.id as usize], end);
-            end = end.checked_add(degree).expect("a partition has fewer than 2^32 incoming links");
-        }
-        slots.push(end);
+fn place_slots(population: Population, places: &Places, next: &mut Column<u32>) -> Vec<u32> {
+    let mut ends = vec![0u32; 1 << places.partitions_log2()];
+    for node in 0..population.total() {
+        let end = &mut ends[places.partition_of(node) as usize];
+        let degree = std::mem::replace(&mut next[node as usize], *end);
+        *end = end.checked_add(degree).expect("a partition has fewer than 2^32 incoming links");
     }
-    slots
+    ends
 }
 
 /// Numbers the incoming links of every partition by receiver, then by sender. Returns how many each has.
-fn number_slots(population: Population, partitions_log2: u32, links: &mut Column<Link>) -> Vec<u32> {
+fn number_slots(population: Population, places: &Places, links: &mut Column<Link>) -> Vec<u32> {
     let mut next = Column::filled(population.total() as usize, 0u32);
     for link in links.iter() {
         next[link.peer as usize] += 1;
     }
-    let slots = place_slots(population, partitions_log2, &mut next);
+    let slots = place_slots(population, places, &mut next);
     for link in links.iter_mut() {
         let place = &mut next[link.peer as usize];
         link.slot = *place;
@@ -390,10 +399,10 @@ mod tests {
                         .filter_map(|link| nodes.index_of(link.peer).map(|_| (link.slot, link.peer)))
                         .collect();
                     incoming.sort_unstable();
-                    assert_eq!(incoming.len(), graph.slots(nodes));
+                    assert_eq!(incoming.len(), graph.slots(&nodes));
                     assert!(incoming.iter().enumerate().all(|(place, &(slot, _))| place as u32 == slot));
                     assert!(incoming.is_sorted_by_key(|&(_, peer)| peer));
-                    let (senders, ends) = (graph.senders(nodes), graph.slot_ends(nodes));
+                    let (senders, ends) = (graph.senders(&nodes), graph.slot_ends(&nodes));
                     for here in nodes.iter() {
                         let start = if here.index == 0 { 0 } else { ends[here.index - 1] };
                         for slot in start..ends[here.index] {
@@ -440,21 +449,33 @@ mod tests {
             let targets = |node, peers: &mut Vec<NodeId>| {
                 peers.extend((1..=degree(node)).map(|step| (node + 7 * step) % 50));
             };
-            let whole = Graph::new(population, partitions_log2, targets);
-            for ranks in 1..=4 {
-                let mut edges = 0;
-                for share in (0..ranks).map(|rank| Share::new(rank, ranks)) {
-                    let graph = Graph::of_share(population, partitions_log2, share, targets);
-                    edges += graph.edges();
-                    for partition in share.partitions(partitions_log2) {
-                        let nodes = Nodes::partition(population, partition, partitions_log2);
-                        assert_eq!(graph.slots(nodes), whole.slots(nodes));
-                        assert!(nodes.iter().all(|here| graph.links(here.id) == whole.links(here.id)));
-                    }
+            let table = Places::new(population, partitions_log2, |node| node * 7 % 11 % (1 << partitions_log2));
+            for places in [Places::from(partitions_log2), table] {
+                let whole = Graph::new(population, places.clone(), targets);
+                for ranks in 1..=4 {
+                    let shares = (0..ranks).map(|rank| Share::new(rank, ranks));
+                    let edges = shares.map(|share| check_share(&whole, places.clone(), share, targets));
+                    assert_eq!(edges.sum::<usize>(), whole.edges(), "{ranks} shares");
                 }
-                assert_eq!(edges, whole.edges(), "{ranks} shares");
             }
         }
+    }
+
+    /// The edges of a share, which are those of `whole`.
+    fn check_share(
+        whole: &Graph,
+        places: Places,
+        share: Share,
+        targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
+    ) -> usize {
+        let population = whole.population();
+        let graph = Graph::of_share(population, places.clone(), share, targets);
+        for partition in share.partitions(places.partitions_log2()) {
+            let nodes = places.nodes(population, partition);
+            assert_eq!(graph.slots(&nodes), whole.slots(&nodes));
+            assert!(nodes.iter().all(|here| graph.links(here.id) == whole.links(here.id)));
+        }
+        graph.edges()
     }
 
     #[test]

@@ -3,7 +3,8 @@
 use std::ops::Range;
 
 use super::Graph;
-use crate::contract::{Column, NodeId, NodeType, Nodes};
+use super::graph::each_block;
+use crate::contract::{Column, NodeId, NodeType, Places, Population};
 
 /// The incoming slots of every super and full node, by type of sender: 20 bytes for each, none for other nodes.
 ///
@@ -35,16 +36,38 @@ impl Incoming {
                 }
             }
         }
-        for partition in 0..1 << graph.partitions_log2() {
-            let nodes = Nodes::partition(population, partition, graph.partitions_log2());
-            let mut end = 0;
-            for receiver in (0..nodes.end_of(NodeType::FullNode)).map(|index| nodes.id(index)) {
-                let row = &mut rows[receiver as usize];
-                row.start = end;
-                for place in &mut row.ends {
-                    end += *place;
-                    *place = end;
+        Incoming::placed(rows, graph.places())
+    }
+
+    /// As [`Incoming::new`], of the graph in which `targets` gives the peers of a node, for who keeps a share of it alone.
+    /// Goes over all edges without keeping them.
+    pub fn drawn(population: Population, places: &Places, targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync) -> Self {
+        let mut rows = Column::filled(population.range(NodeType::FullNode).end as usize, Row::default());
+        let mut sender = 0;
+        each_block(population, &targets, |degrees, mut peers| {
+            for &degree in degrees {
+                let (own, rest) = peers.split_at(degree as usize);
+                let node_type = population.type_of(sender) as usize;
+                for &peer in own {
+                    if let Some(row) = rows.get_mut(peer as usize) {
+                        row.ends[node_type] += 1;
+                    }
                 }
+                (peers, sender) = (rest, sender + 1);
+            }
+        });
+        Incoming::placed(rows, places)
+    }
+
+    /// The slots of receivers, of which `rows` have the numbers of senders by type.
+    fn placed(mut rows: Column<Row>, places: &Places) -> Self {
+        let mut partition_ends = vec![0; 1 << places.partitions_log2()];
+        for (receiver, row) in (0..).zip(rows.iter_mut()) {
+            let end = &mut partition_ends[places.partition_of(receiver) as usize];
+            row.start = *end;
+            for place in &mut row.ends {
+                *end += *place;
+                *place = *end;
             }
         }
         Incoming { rows }

@@ -1,7 +1,7 @@
 //! The links of a network in tiers: super nodes above full nodes above light and mobile nodes.
 
 use super::{Clustering, Graph, Tier};
-use crate::contract::{Domain, NodeType, Population, RandomKey};
+use crate::contract::{Domain, NodeId, NodeType, Places, Population, RandomKey};
 
 /// How many links the nodes of each tier have. Peers and parents are drawn uniformly, or near ones first, and are
 /// distinct; where there are fewer nodes than links, all of them are taken.
@@ -18,13 +18,13 @@ pub struct TierDegrees {
 }
 
 impl TierDegrees {
-    /// The graph of these links over `population`, laid out for `2^partitions_log2` partitions.
+    /// The graph of these links over `population`, laid out for the `places` of the nodes.
     ///
     /// The links of a full node go to its parents first, then to its peers. All nodes of a type have the same number
     /// of links, so the graph takes eight bytes a link and nothing besides. With `mesh`, super nodes take a link for
     /// every pair of them.
-    pub fn graph(&self, population: Population, partitions_log2: u32, seed: u64) -> Graph {
-        self.clustered_graph(population, partitions_log2, seed, None)
+    pub fn graph(&self, population: Population, places: impl Into<Places>, seed: u64) -> Graph {
+        self.clustered_graph(population, places, seed, None)
     }
 
     /// As [`TierDegrees::graph`], with peers and parents chosen as `clustering` says, if there is one. While it builds,
@@ -32,29 +32,40 @@ impl TierDegrees {
     pub fn clustered_graph(
         &self,
         population: Population,
-        partitions_log2: u32,
+        places: impl Into<Places>,
         seed: u64,
         clustering: Option<&Clustering>,
     ) -> Graph {
-        let key = RandomKey::new(seed, Domain::Topology);
+        Graph::new(population, places, self.targets(population, seed, clustering))
+    }
+
+    /// What appends the peers of a node of [`TierDegrees::clustered_graph`] to a list. As long as it lives, that takes four
+    /// bytes for each super and full node if there is a `clustering`.
+    pub fn targets(
+        &self,
+        population: Population,
+        seed: u64,
+        clustering: Option<&Clustering>,
+    ) -> impl Fn(NodeId, &mut Vec<NodeId>) + Sync + use<> {
+        let (degrees, key) = (*self, RandomKey::new(seed, Domain::Topology));
         let (supers, fulls) = (population.range(NodeType::SuperNode), population.range(NodeType::FullNode));
         let (super_tier, full_tier) = (Tier::new(supers.clone(), clustering), Tier::new(fulls, clustering));
-        Graph::new(population, partitions_log2, |node, peers| {
+        move |node, peers| {
             let mut random = key.stream(node, 0);
             match population.type_of(node) {
-                NodeType::SuperNode if self.mesh => peers.extend(supers.clone().filter(|&peer| peer != node)),
+                NodeType::SuperNode if degrees.mesh => peers.extend(supers.clone().filter(|&peer| peer != node)),
                 NodeType::SuperNode => {}
                 NodeType::FullNode => {
-                    super_tier.distinct_peers(self.super_parents, node, &mut random, peers);
-                    if self.mesh {
-                        full_tier.distinct_peers(self.full_peers, node, &mut random, peers);
+                    super_tier.distinct_peers(degrees.super_parents, node, &mut random, peers);
+                    if degrees.mesh {
+                        full_tier.distinct_peers(degrees.full_peers, node, &mut random, peers);
                     }
                 }
                 NodeType::LightNode | NodeType::MobileNode => {
-                    full_tier.distinct_peers(self.light_parents, node, &mut random, peers);
+                    full_tier.distinct_peers(degrees.light_parents, node, &mut random, peers);
                 }
             }
-        })
+        }
     }
 
     /// The links of the nodes of type `children`, light or mobile, to their parents alone: the same as in
@@ -62,14 +73,14 @@ impl TierDegrees {
     pub fn children_graph(
         &self,
         population: Population,
-        partitions_log2: u32,
+        places: impl Into<Places>,
         seed: u64,
         clustering: Option<&Clustering>,
         children: NodeType,
     ) -> Graph {
         let key = RandomKey::new(seed, Domain::Topology);
         let tier = Tier::new(population.range(NodeType::FullNode), clustering);
-        Graph::new(population, partitions_log2, |node, peers| {
+        Graph::new(population, places, |node, peers| {
             if population.type_of(node) == children && children > NodeType::FullNode {
                 tier.distinct_peers(self.light_parents, node, &mut key.stream(node, 0), peers);
             }

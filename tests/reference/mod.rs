@@ -103,7 +103,7 @@ pub fn run_in<P: Protocol, N: Network, O: Probe>(
         here: nodes.here(0),
         now: 0,
     };
-    let (mut state, mut probe, mut events) = (protocol.state(nodes), O::default(), 0);
+    let (mut state, mut probe, mut events) = (protocol.state(nodes.clone()), O::default(), 0);
     for here in nodes.iter() {
         simulator.here = here;
         let life = world.lives.as_ref().map(|lives| lives.start(here.id));

@@ -20,7 +20,7 @@ fn kademlia(members: NodeId, k: u8, lookups: Option<SimSpan>) -> Kademlia {
 
 /// How often a message is passed on that always goes to whichever contact is closest to `target`, until nobody knows a
 /// closer one; and who that is.
-fn greedy(kademlia: &Kademlia, state: &KademliaState, nodes: Nodes, start: NodeId, target: &Key256) -> (u32, NodeId) {
+fn greedy(kademlia: &Kademlia, state: &KademliaState, nodes: &Nodes, start: NodeId, target: &Key256) -> (u32, NodeId) {
     let (mut at, mut hops) = (start, 0);
     loop {
         let known = kademlia.routing(state, nodes, at as usize).find_closest_nodes(target);
@@ -34,13 +34,13 @@ fn greedy(kademlia: &Kademlia, state: &KademliaState, nodes: Nodes, start: NodeI
 fn tables(members: NodeId, k: u8) -> (Sample, f64) {
     let kademlia = kademlia(members, k, None);
     let nodes = Nodes::all(Population::flat(members));
-    let state = kademlia.state(nodes);
+    let state = kademlia.state(nodes.clone());
     let mut random = RandomKey::new(2, Domain::Protocol).stream(0, 0);
     let walks = (0..WALKS).map(|_| {
         let words: [u64; 4] = std::array::from_fn(|_| random.word());
         let target = std::array::from_fn(|place| words[place / 8].to_be_bytes()[place % 8]);
         let start = random.below(u64::from(members)) as NodeId;
-        let (hops, end) = greedy(&kademlia, &state, nodes, start, &target);
+        let (hops, end) = greedy(&kademlia, &state, &nodes, start, &target);
         assert_eq!(Some(end), kademlia.keys().closest(&target, |_| true), "it ends at the closest of all nodes");
         f64::from(hops)
     });

@@ -29,7 +29,7 @@ pub struct Outcome<P: Protocol, O = ()> {
     pub digest: u64,
     /// Deliveries, timer firings, and nodes that come or go.
     pub events: u64,
-    /// Windows that were handled.
+    /// Windows that were handled; over ranks, by the one that handled the most.
     pub windows: u64,
     /// Messages still under way at the end.
     pub in_flight: u64,
@@ -63,7 +63,9 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let in_flight: i64 = all.iter().flat_map(|lane| &lane.core.tally.queued).sum();
         let digest = all.iter().fold(0u64, |sum, lane| sum.wrapping_add(lane.core.digest.value()));
         let bandwidth = bandwidth(&all, self.post.as_ref());
-        let (lanes, remote) = (all.len(), self.post.as_ref().map_or(Remote::default(), |post| post.remote(&all)));
+        let (lanes, remote) =
+            (all.len(), self.post.as_ref().map_or(Remote::default(), |post| post.remote(&all, self.shared.windows)));
+        let windows = self.post.as_ref().map_or(windows, |post| post.windows(windows));
         let mut states: Vec<Option<(Nodes, P::State)>> = (0..self.partitions).map(|_| None).collect();
         let (mut slices, mut delays, mut probes) = (Vec::<Traffic>::new(), Vec::<Histogram<u64>>::new(), Vec::new());
         let (mut lives, mut judgements) = (Vec::<LifeEvent>::new(), Vec::<Judgement>::new());
@@ -94,7 +96,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             bytes,
             state_bytes,
             remote,
-            partitions: 1 << self.shared.partitions_log2,
+            partitions: 1 << self.shared.places.partitions_log2(),
             lives,
             judgements,
             states,
@@ -102,7 +104,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             stopped,
         };
         if let Some(post) = &self.post {
-            post.gather(&mut outcome, self.shared.population, self.shared.partitions_log2);
+            post.gather(&mut outcome, self.shared.population, &self.shared.places);
         }
         outcome.lives.par_sort_unstable();
         outcome.judgements.par_sort_unstable();

@@ -1,4 +1,4 @@
-//! The way to other ranks: they agree on the next window, swap messages at its beginning, and rank 0 gathers the outcome.
+//! The way to other ranks: they agree on what is next, swap the messages that are due then, and rank 0 gathers the outcome.
 
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -6,14 +6,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::super::checkpoint::{Decoder, Encoder};
+use super::super::event::Windows;
 use super::super::lane::Lane;
 use super::super::network::Network;
-use super::super::outbox::Due;
+use super::super::outbox::Trip;
 use super::super::probe::Probe;
 use super::super::ranks::{Ranks, Remote, SAME_PROGRAM};
 use super::super::team::lock;
 use super::{Job, Outcome, Run, Survey};
-use crate::contract::{Nodes, Population, Protocol};
+use crate::contract::{Places, Population, Protocol, SimSpan};
 use crate::metrics::{Judgement, LifeEvent, LinkDelays, Spread, StoredHistogram, Traffic};
 
 /// The way of a run to other ranks.
@@ -21,9 +22,55 @@ pub(super) struct Post<'a> {
     ranks: &'a dyn Ranks,
     /// Whether rank 0 wants the states of all nodes.
     with_states: bool,
+    pace: Pace,
     mail: RwLock<Mail>,
     bytes: AtomicU64,
     exchanges: AtomicU64,
+    meetings: AtomicU64,
+    /// The first window that ranks have to meet for.
+    horizon: AtomicU64,
+}
+
+/// When ranks meet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// Before every window with events.
+    Windows,
+    /// Once for so many blocks: what a rank sends to another in one stretch of them is due in a later one.
+    Blocks(u64),
+}
+
+impl Pace {
+    /// The pace of ranks between which a message takes at least `apart`, in windows of which a trip may have `blocks_max`
+    /// blocks.
+    pub(super) fn new(windows: Windows, apart: SimSpan, blocks_max: u64) -> Self {
+        let blocks = ((apart.as_nanos() / windows.length()) >> windows.block_log2()).min(blocks_max);
+        let is_longer = blocks > 1 || (blocks == 1 && windows.block_log2() > 0);
+        if is_longer { Pace::Blocks(blocks) } else { Pace::Windows }
+    }
+
+    /// The time between two meetings.
+    fn span(self, windows: Windows) -> SimSpan {
+        SimSpan::from_nanos(match self {
+            Pace::Windows => windows.length(),
+            Pace::Blocks(blocks) => windows.length() * (blocks << windows.block_log2()),
+        })
+    }
+
+    /// The number of the stretch that `window` is in.
+    fn stretch(self, windows: Windows, window: u64) -> u64 {
+        match self {
+            Pace::Windows => window,
+            Pace::Blocks(blocks) => windows.block(window) / blocks,
+        }
+    }
+}
+
+/// The time between two meetings of ranks, where messages take from `smallest` to `largest`, and at least `apart` from one
+/// rank to another; in a run without boundaries of slices that are closer to each other.
+pub fn meeting_span(smallest: SimSpan, largest: SimSpan, apart: SimSpan) -> SimSpan {
+    let windows = Windows::for_delays(smallest.as_nanos(), largest.as_nanos());
+    Pace::new(windows, apart, u64::MAX).span(windows)
 }
 
 /// What goes to each rank, and what came from each.
@@ -32,32 +79,61 @@ struct Mail {
     incoming: Vec<Vec<u8>>,
 }
 
-/// What all ranks do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Next {
-    /// The window; `None` if nothing is left to happen.
-    pub(super) window: Option<u64>,
-    /// Whether messages go from rank to rank before it.
-    is_mailed: bool,
-}
-
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
-    /// What is next in the whole run, of which `survey` tells the part of this rank.
-    pub(super) fn agree(&self, survey: &Survey) -> Next {
-        let Some(post) = &self.post else { return Next { window: survey.next, is_mailed: false } };
-        let share = self.settings.share;
-        let is_mailed = |window| self.lanes.iter().any(|lane| lock(lane).core.outbox.has_foreign(window, share));
-        // The largest of these tells the first window, and whether anybody has mail for it.
-        let mut agreed = [survey.next.map_or(0, |window| (!window) << 1 | u64::from(is_mailed(window)))];
-        post.ranks.max(&mut agreed);
-        Next { window: (agreed[0] > 1).then(|| !(agreed[0] >> 1) & (u64::MAX >> 1)), is_mailed: agreed[0] & 1 == 1 }
+    /// The next window of this rank, of which `survey` tells; `None` if nothing is left to happen anywhere. Where ranks have
+    /// to meet for it, they agree on what is next, and send each other what is due until they meet again. `spread` does a
+    /// job in all lanes.
+    pub(super) fn agree(&self, survey: &Survey, spread: &dyn Fn(Job)) -> Option<u64> {
+        let Some(post) = &self.post else { return survey.next };
+        let (windows, end) = (self.shared.windows, self.settings.end.as_nanos());
+        // No rank leaves before all have come to the end.
+        let mut own = survey.next.filter(|&window| windows.start(window) < end);
+        loop {
+            let horizon = post.horizon.load(Ordering::Relaxed);
+            if let Some(window) = own.filter(|&window| window < horizon) {
+                return Some(window);
+            }
+            let is_mailed = |window| {
+                let trip = self.trip(post.pace, window);
+                self.lanes.iter().any(|lane| lock(lane).core.outbox.has_foreign(trip, self.settings.share))
+            };
+            let stretch = |window| post.pace.stretch(windows, window);
+            // The largest of these tells the first stretch, and whether anybody has mail for it.
+            let mut agreed = [own.map_or(0, |window| (!stretch(window)) << 1 | u64::from(is_mailed(window)))];
+            post.ranks.max(&mut agreed);
+            post.meetings.fetch_add(1, Ordering::Relaxed);
+            if agreed[0] <= 1 {
+                return None;
+            }
+            let (stretch, is_mailed) = (!(agreed[0] >> 1) & (u64::MAX >> 1), agreed[0] & 1 == 1);
+            let first = match post.pace {
+                Pace::Windows => stretch,
+                Pace::Blocks(blocks) => windows.first_of(stretch * blocks),
+            };
+            if is_mailed {
+                self.ship(self.trip(post.pace, first), spread);
+            }
+            match post.pace {
+                Pace::Windows => return Some(first),
+                Pace::Blocks(blocks) => post.horizon.store(windows.first_of((stretch + 1) * blocks), Ordering::Relaxed),
+            }
+            let next = self.lanes.iter().filter_map(|lane| lock(lane).next).min();
+            own = next.filter(|&window| windows.start(window) < end);
+        }
     }
 
-    /// Sends what is due to partitions of other ranks, and takes what they send, if anybody sends anything. `spread` does a
-    /// job in all lanes.
-    pub(super) fn ship(&self, due: Due, next: Next, spread: &dyn Fn(Job)) {
-        let Some(post) = self.post.as_ref().filter(|_| next.is_mailed) else { return };
-        spread(Job::Pack(due));
+    /// What is sent for the stretch that `window` is in.
+    fn trip(&self, pace: Pace, window: u64) -> Trip {
+        match pace {
+            Pace::Windows => lock(&self.lanes[0]).core.outbox.trip_of(window),
+            Pace::Blocks(count) => Trip::Blocks { first: self.shared.windows.block(window) / count * count, count },
+        }
+    }
+
+    /// Sends what goes to partitions of other ranks on `trip`, and takes what they send. `spread` does a job in all lanes.
+    fn ship(&self, trip: Trip, spread: &dyn Fn(Job)) {
+        let Some(post) = &self.post else { return };
+        spread(Job::Pack(trip));
         {
             let Mail { outgoing, incoming } = &mut *post.mail.write().unwrap_or_else(|poisoned| poisoned.into_inner());
             outgoing.iter_mut().for_each(Vec::clear);
@@ -74,19 +150,15 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             post.bytes.fetch_add(outgoing.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
             post.exchanges.fetch_add(1, Ordering::Relaxed);
         }
-        spread(Job::Unpack);
+        spread(Job::Unpack(trip));
     }
 
-    /// Takes what came for `lane`, which has this `number`.
-    pub(super) fn unpack_into(&self, lane: &mut Lane<P, O>, number: usize) {
+    /// Takes what came for `lane`, which has this `number`, on `trip`.
+    pub(super) fn unpack_into(&self, lane: &mut Lane<P, O>, number: usize, trip: Trip) {
         let Some(post) = &self.post else { return };
         let (share, lanes) = (self.settings.share, self.lanes.len());
-        let place = |partition| {
-            let place = share.place(partition);
-            (place % lanes == number).then_some(place / lanes)
-        };
         let mail = post.mail.read().unwrap_or_else(|poisoned| poisoned.into_inner());
-        lane.unpack(&mail.incoming, place);
+        lane.unpack(trip, &mail.incoming, self.shared.windows, |partition| share.place(partition) % lanes == number);
     }
 }
 
@@ -106,14 +178,17 @@ struct Part {
 }
 
 impl<'a> Post<'a> {
-    pub(super) fn new(ranks: &'a dyn Ranks, with_states: bool) -> Self {
+    pub(super) fn new(ranks: &'a dyn Ranks, with_states: bool, pace: Pace) -> Self {
         let boxes = || vec![Vec::new(); ranks.share().ranks()];
         Post {
             ranks,
             with_states,
+            pace,
             mail: RwLock::new(Mail { outgoing: boxes(), incoming: boxes() }),
             bytes: AtomicU64::new(0),
             exchanges: AtomicU64::new(0),
+            meetings: AtomicU64::new(0),
+            horizon: AtomicU64::new(0),
         }
     }
 
@@ -124,18 +199,31 @@ impl<'a> Post<'a> {
         sum[0]
     }
 
+    /// The most windows that any rank handled, this one having handled `own`.
+    pub(super) fn windows(&self, own: u64) -> u64 {
+        let mut most = [own];
+        self.ranks.max(&mut most);
+        most[0]
+    }
+
     /// What went from rank to rank in all, `lanes` being those of this rank.
     ///
     /// # Panics
     /// If not all of it arrived.
-    pub(super) fn remote<P: Protocol, O>(&self, lanes: &[Lane<P, O>]) -> Remote {
+    pub(super) fn remote<P: Protocol, O>(&self, lanes: &[Lane<P, O>], windows: Windows) -> Remote {
         let of = |count: fn(&Lane<P, O>) -> u64| lanes.iter().map(count).sum::<u64>();
         let bytes = self.bytes.load(Ordering::Relaxed);
         let mut sums = [of(|lane| lane.shipped), of(|lane| lane.landed), bytes];
         self.ranks.sum(&mut sums);
         let [messages, landed, bytes] = sums;
         assert_eq!(messages, landed, "messages that went to another rank, and that came from one");
-        Remote { messages, bytes, exchanges: self.exchanges.load(Ordering::Relaxed) }
+        Remote {
+            messages,
+            bytes,
+            exchanges: self.exchanges.load(Ordering::Relaxed),
+            meetings: self.meetings.load(Ordering::Relaxed),
+            lookahead: self.pace.span(windows),
+        }
     }
 
     /// The spread of the values of all ranks, of which these are the ones of this rank; `None` if there are none. Finds the
@@ -172,12 +260,7 @@ impl<'a> Post<'a> {
     }
 
     /// Adds the parts of all ranks to the outcome of rank 0, which takes them out of those of the others.
-    pub(super) fn gather<P: Protocol, O>(
-        &self,
-        outcome: &mut Outcome<P, O>,
-        population: Population,
-        partitions_log2: u32,
-    ) {
+    pub(super) fn gather<P: Protocol, O>(&self, outcome: &mut Outcome<P, O>, population: Population, places: &Places) {
         let mut mail = self.mail.write().unwrap_or_else(|poisoned| poisoned.into_inner());
         let Mail { outgoing, incoming } = &mut *mail;
         *outgoing = vec![Vec::new(); outgoing.len()];
@@ -201,7 +284,7 @@ impl<'a> Post<'a> {
             incoming.iter().skip(1).for_each(|part| outcome.absorb(decoded(part)));
         }
         if self.with_states {
-            self.gather_states(outcome, mail.outgoing.len(), population, partitions_log2);
+            self.gather_states(outcome, mail.outgoing.len(), population, places);
         }
     }
 
@@ -211,12 +294,12 @@ impl<'a> Post<'a> {
         outcome: &mut Outcome<P, O>,
         ranks: usize,
         population: Population,
-        partitions_log2: u32,
+        places: &Places,
     ) {
         let share = self.ranks.share();
         let mut own = std::mem::take(&mut outcome.states).into_iter();
         let (mut outgoing, mut incoming) = (vec![Vec::new(); ranks], vec![Vec::new(); ranks]);
-        for partition in 0..1 << partitions_log2 {
+        for partition in 0..1 << places.partitions_log2() {
             let holder = share.holder(partition);
             if holder == 0 && share.rank() == 0 {
                 outcome.states.extend(own.next());
@@ -228,7 +311,7 @@ impl<'a> Post<'a> {
                 };
                 self.ranks.swap(&outgoing, &mut incoming);
                 if share.rank() == 0 {
-                    let nodes = Nodes::partition(population, partition, partitions_log2);
+                    let nodes = places.nodes(population, partition);
                     outcome.states.push((nodes, decoded(&incoming[holder])));
                 }
             }

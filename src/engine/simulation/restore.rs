@@ -47,7 +47,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let regions = self.shared.network.placement().map_or(0, Placement::regions);
         let parts = [settings.meters, settings.delays, settings.judgements, self.shared.lives.is_some()];
         Shape {
-            partitions_log2: self.shared.partitions_log2,
+            partitions_log2: self.shared.places.partitions_log2(),
             population: settings.population,
             seed: settings.seed,
             end: settings.end,
@@ -143,7 +143,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
 
     /// Reads the messages under way after `window`, each into the lane of its receiver.
     fn load_messages(&self, window: u64, from: &mut Decoder<'_>) -> Result<(), CheckpointError> {
-        let Shared { windows, population, partitions_log2, .. } = &self.shared;
+        let Shared { windows, population, places, .. } = &self.shared;
         let partition_mask = self.partitions - 1;
         while let Some((due, to, offset, sender, sequence)) = from.get::<Option<(u64, NodeId, u32, NodeId, u32)>>()? {
             let (message, payload): (P::Message, Vec<u8>) = from.get()?;
@@ -154,7 +154,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             if !is_sound {
                 return Err(CheckpointError::damaged("a message is of the past, of nobody, or too long"));
             }
-            let event = Event { offset, index: to >> partitions_log2, from: sender, sequence, message };
+            let event = Event { offset, index: to >> places.partitions_log2(), from: sender, sequence, message };
             let lane = (to as usize & partition_mask) % self.lanes.len();
             let outbox = &mut lock(&self.lanes[lane]).core.outbox;
             match payload.is_empty() {
@@ -184,7 +184,7 @@ fn load_partition<P: Protocol, N>(
     window: u64,
     from: &mut Decoder<'_>,
 ) -> Result<(), CheckpointError> {
-    let (nodes, meters, windows) = (partition.nodes, partition.meters.len(), shared.windows);
+    let (nodes, meters, windows) = (&partition.nodes, partition.meters.len(), shared.windows);
     partition.state = from.get()?;
     (partition.sequences, partition.meters) = (from.get()?, from.get()?);
     if partition.sequences.len() != nodes.len() || partition.meters.len() != meters {

@@ -95,7 +95,7 @@ impl World {
             liars.insert(random.below(u64::from(attack.replicas)) as NodeId);
         }
         let mut world = World {
-            state: consensus.state(nodes),
+            state: consensus.state(nodes.clone()),
             lives: vec![(0, true); attack.replicas as usize],
             attack,
             consensus,

@@ -139,7 +139,7 @@ pub(super) struct Contacts {
 impl Contacts {
     /// Contacts of those of `nodes` that stand in `tier`. Each node chooses a bit less than half of the contacts that it
     /// has room for, and whoever is chosen knows who chose, as long as there is room. Goes over all of the tier.
-    pub(super) fn new(nodes: Nodes, first: usize, members: usize, width: u8, tier: &Tier, seed: u64) -> Self {
+    pub(super) fn new(nodes: &Nodes, first: usize, members: usize, width: u8, tier: &Tier, seed: u64) -> Self {
         let (len, width) = (members * usize::from(width), usize::from(width));
         let mut contacts = Contacts { peers: Column::filled(len, NOBODY), standings: Column::filled(len, 0), width };
         let key = RandomKey::new(seed, Domain::Topology);

@@ -39,7 +39,7 @@ impl DisseminationState {
         let options = &protocol.options;
         let contacts = protocol
             .mesh()
-            .map(|mesh| Contacts::new(nodes, first, members, mesh.contacts, &protocol.tier, protocol.seed));
+            .map(|mesh| Contacts::new(&nodes, first, members, mesh.contacts, &protocol.tier, protocol.seed));
         DisseminationState {
             first,
             joined: Column::filled(members, CoarseTime::NEVER),

@@ -58,7 +58,7 @@ impl Group {
     fn new(options: DisseminationOptions) -> Self {
         let nodes = Nodes::all(Population::flat(MEMBERS));
         let protocol = Dissemination::new(Tier::Uniform(0..MEMBERS), options, 1);
-        Group { state: protocol.state(nodes), protocol, nodes, now: at(4_500) }
+        Group { state: protocol.state(nodes.clone()), protocol, nodes, now: at(4_500) }
     }
 
     fn of(spread: Spread) -> Self {
@@ -162,7 +162,7 @@ fn nodes_that_take_no_part_take_no_memory_and_say_nothing() {
         let mut bytes = 0;
         for partition in 0..1u32 << log2 {
             let nodes = Nodes::partition(population, partition, log2);
-            let mut state = protocol.state(nodes);
+            let mut state = protocol.state(nodes.clone());
             bytes += protocol.state_bytes(&state);
             for here in nodes.iter() {
                 let mut fx = Recorder::new(here, at(0));
@@ -406,7 +406,7 @@ fn first_contacts_know_each_other_and_are_the_same_for_every_layout() {
         let mut grafted = Vec::new();
         for partition in 0..1u32 << log2 {
             let nodes = Nodes::partition(Population::flat(MEMBERS), partition, log2);
-            let mut state = protocol.state(nodes);
+            let mut state = protocol.state(nodes.clone());
             for here in nodes.iter() {
                 let mut fx = Recorder::new(here, at(0));
                 protocol.handle_timer(&mut state, here, DisseminationTimer::Heartbeat, &mut fx);

@@ -352,8 +352,8 @@ impl Protocol for Discovery {
         };
         DiscoveryState {
             first,
-            kademlia: self.kademlia.state(members),
             children: vec![Vec::new(); members.len()],
+            kademlia: self.kademlia.state(members),
             clients: std::iter::repeat_with(Client::default).take(nodes.len() - first).collect(),
             told: Vec::new(),
             figures: DiscoveryFigures::default(),

@@ -38,7 +38,7 @@ impl Group {
     fn of(bootstrap: Bootstrap) -> Self {
         let population = Population::flat(MEMBERS);
         let (kademlia, nodes) = (Kademlia::new(population, OPTIONS, bootstrap, 1), Nodes::all(population));
-        Group { state: kademlia.state(nodes), kademlia, nodes }
+        Group { state: kademlia.state(nodes.clone()), kademlia, nodes }
     }
 
     fn ideal() -> Self {
@@ -109,7 +109,7 @@ fn what_travels_and_what_waits_is_small() {
 fn who_asks_is_told_the_closest_contacts_but_not_itself() {
     let mut group = Group::ideal();
     let key = group.kademlia.keys.id(9);
-    let mut known = group.kademlia.routing(&group.state, group.nodes, 0).find_closest_nodes(&key);
+    let mut known = group.kademlia.routing(&group.state, &group.nodes, 0).find_closest_nodes(&key);
     assert_eq!(known.len(), K);
     let asker = known[0];
     let answer = group.get(0, asker, KademliaMessage::FindNode { number: 5 }, &key);

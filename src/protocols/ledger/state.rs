@@ -138,7 +138,7 @@ impl LedgerState {
         let clients = nodes.len() - starts[1];
         let busy = ledger.options.submissions.is_some() || ledger.options.check.is_some();
         let graph = &*ledger.graph;
-        let mut subscribed = Column::filled(graph.slots(nodes), false);
+        let mut subscribed = Column::filled(graph.slots(&nodes), false);
         let below = graph.population().range(NodeType::LightNode).start..graph.population().total();
         let below = below.filter(|&client| ledger.gets_headers(graph.population().type_of(client)));
         for first in below.filter_map(|client| graph.links(client).first()) {
@@ -148,12 +148,12 @@ impl LedgerState {
         }
         LedgerState {
             starts,
-            consensus: ledger.consensus.state(nodes),
+            consensus: ledger.consensus.state(nodes.clone()),
             supers: std::iter::repeat_with(Super::default).take(starts[0]).collect(),
             fulls: std::iter::repeat_with(Full::default).take(starts[1] - starts[0]).collect(),
             heights: Column::filled(clients, 0),
             clients: Column::filled(if busy { clients } else { 0 }, Client::default()),
-            senders: graph.senders(nodes),
+            senders: graph.senders(&nodes),
             subscribed,
             figures: LedgerFigures::default(),
             payload: Vec::new(),

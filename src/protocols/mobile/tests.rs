@@ -31,7 +31,7 @@ impl Group {
         change(&mut options);
         let graph = degrees.children_graph(population, 0, 3, None, NodeType::MobileNode);
         let (mobile, nodes) = (Mobile::new(graph, options), Nodes::all(population));
-        Group { state: mobile.state(nodes), mobile, nodes }
+        Group { state: mobile.state(nodes.clone()), mobile, nodes }
     }
 
     fn of(policy: WakePolicy) -> Self {

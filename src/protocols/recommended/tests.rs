@@ -92,7 +92,7 @@ fn the_kinds_are_those_of_the_layers_one_after_the_other() {
 #[test]
 fn every_type_of_node_starts_the_layers_that_it_takes_part_in() {
     let (layers, nodes) = (recommended(), Nodes::all(population()));
-    let mut state = layers.state(nodes);
+    let mut state = layers.state(nodes.clone());
     let mut timers_of = |id: usize| {
         let here = nodes.here(id);
         let mut fx = Recorder::<Recommended>::new(here, SimTime::ZERO);
@@ -116,7 +116,7 @@ fn every_type_of_node_starts_the_layers_that_it_takes_part_in() {
 #[test]
 fn a_transaction_of_a_mobile_node_wakes_its_radio_and_carries_its_heartbeats() {
     let (layers, nodes) = (recommended(), Nodes::all(population()));
-    let mut state = layers.state(nodes);
+    let mut state = layers.state(nodes.clone());
     let here = nodes.here(130);
     let end = SimTime::ZERO + SimSpan::from_secs(100);
     let spent = |state: &RecommendedState| layers.mobile.figures(&state.mobile, end);

@@ -315,7 +315,7 @@ fn who_hears_its_leader_votes_for_nobody_and_nobody_votes_twice() {
 fn a_device_asks_the_next_parent_and_takes_one_answer() {
     let service = service(Partitioning::Hash);
     let nodes = Nodes::all(service.population());
-    let mut state = service.state(nodes);
+    let mut state = service.state(nodes.clone());
     let here = nodes.here(9);
     let mut fx = Recorder::new(here, SimTime::ZERO + SimSpan::from_secs(1));
     service.handle_timer(&mut state, here, RegistryTimer::Due, &mut fx);
@@ -340,7 +340,7 @@ fn a_device_asks_the_next_parent_and_takes_one_answer() {
 fn a_gateway_drops_what_finds_no_room_and_refuses_what_makes_no_sense() {
     let service = service(Partitioning::Hash);
     let nodes = Nodes::all(service.population());
-    let mut state = service.state(nodes);
+    let mut state = service.state(nodes.clone());
     let here = nodes.here(2);
     let mut fx = Recorder::new(here, SimTime::ZERO + SimSpan::from_secs(1));
     let ask = |operation, key| RegistryMessage::Ask { number: 1, operation, key, id: 900 };

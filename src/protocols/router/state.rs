@@ -243,9 +243,9 @@ impl RouterState {
     pub(super) fn new(nodes: Nodes, options: &RouterOptions) -> Self {
         let (supers, uppers) = (nodes.end_of(NodeType::SuperNode), nodes.end_of(NodeType::FullNode));
         RouterState {
-            nodes,
             supers,
             members: Column::filled(nodes.len() - supers, Member::default()),
+            nodes,
             children: Rows::new(uppers - supers, u32::from(options.children_max)),
             wards: Rows::new(supers, u32::from(options.fulls_max)),
             locations: Rows::new(supers, options.locations_max),

@@ -58,7 +58,7 @@ impl World {
     fn new(options: RouterOptions) -> Self {
         let router = HierarchicalRouter::new(population(), options, Box::new(InOrder));
         let nodes = Nodes::all(population());
-        let state = router.state(nodes);
+        let state = router.state(nodes.clone());
         World { router, nodes, state, now: SimTime::ZERO + SimSpan::from_secs(1_000) }
     }
 

@@ -239,7 +239,7 @@ impl Replay {
 
 impl Sharding {
     /// How the records of a partition are spread at the end of the run, over the nodes that `is_up` says.
-    pub fn figures(&self, nodes: Nodes, state: &ShardingState, is_up: impl Fn(NodeId) -> bool) -> ShardingFigures {
+    pub fn figures(&self, nodes: &Nodes, state: &ShardingState, is_up: impl Fn(NodeId) -> bool) -> ShardingFigures {
         let mut figures = ShardingFigures {
             record_bytes: u64::from(self.options.value_len) + 32,
             wanted: self.options.replicas as u64,

@@ -24,7 +24,7 @@ impl Group {
         let mut options = ShardingOptions { records: 2_000, trace: true, ..ShardingOptions::new(placement) };
         change(&mut options);
         let (sharding, nodes) = (Sharding::new(population, options, None), Nodes::all(population));
-        Group { state: sharding.state(nodes), sharding, nodes }
+        Group { state: sharding.state(nodes.clone()), sharding, nodes }
     }
 
     fn new() -> Self {

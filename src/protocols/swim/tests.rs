@@ -23,7 +23,7 @@ impl Group {
     fn of(members: NodeId) -> Self {
         let population = Population::flat(members);
         let (swim, nodes) = (Swim::new(population, TIMING), Nodes::all(population));
-        Group { state: swim.state(nodes), swim, nodes }
+        Group { state: swim.state(nodes.clone()), swim, nodes }
     }
 
     /// Has member `id` do something.

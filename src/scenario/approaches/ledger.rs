@@ -125,7 +125,7 @@ impl LedgerSpec {
         let LedgerSpec { options, super_parents, light_parents } = *self;
         let degrees = TierDegrees { full_peers: 0, super_parents, light_parents, mesh: false };
         let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let graph = degrees.clustered_graph(population, job.settings.partitions_log2(), seed, clustering.as_ref());
+        let graph = degrees.clustered_graph(population, job.settings.places(), seed, clustering.as_ref());
         Ledger::new(Arc::new(graph), options)
     }
 

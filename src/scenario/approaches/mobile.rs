@@ -120,7 +120,7 @@ impl MobileSpec {
         let (population, seed) = (job.point.population, job.scenario.seed);
         let near = clustering(&job.scenario.network.latency, seed, job.point.nearby);
         let degrees = TierDegrees { full_peers: 0, super_parents: 0, light_parents: self.parents, mesh: false };
-        let layout = job.settings.partitions_log2();
+        let layout = job.settings.places();
         let graph = degrees.children_graph(population, layout, seed, near.as_ref(), NodeType::MobileNode);
         Mobile::new(graph, self.options(job.scenario))
     }

@@ -130,7 +130,7 @@ impl Mechanism {
 
 /// The nodes and the state of each partition, as figures are taken from them: a protocol may be a layer of another.
 pub(super) fn states_of<P: Protocol>(outcome: &Ran<P>) -> Vec<(Nodes, &P::State)> {
-    outcome.states.iter().map(|(nodes, state)| (*nodes, state)).collect()
+    outcome.states.iter().map(|(nodes, state)| (nodes.clone(), state)).collect()
 }
 
 /// One value or a list of up to `most`, none of them twice; `default` if the key is not there.

@@ -120,7 +120,7 @@ impl RecommendedSpec {
         let (upper, lights) = (up_to(point, NodeType::FullNode), up_to(point, NodeType::LightNode));
         let degrees = TierDegrees { full_peers: self.full_peers, super_parents: 0, light_parents: 0, mesh: true };
         let near = clustering(&job.scenario.network.latency, seed, point.nearby);
-        let graph = degrees.clustered_graph(upper.population, job.settings.partitions_log2(), seed, near.as_ref());
+        let graph = degrees.clustered_graph(upper.population, job.settings.places(), seed, near.as_ref());
         let heartbeat = AdaptiveHeartbeat { base_interval: job.scenario.heartbeat.interval };
         Recommended {
             tiers: Hierarchy::new(graph, heartbeat, job.scenario.heartbeat.size).with_leaves(),

@@ -203,7 +203,7 @@ impl RegistrySpec {
         let (population, seed) = (job.point.population, job.scenario.seed);
         let degrees = TierDegrees { full_peers: 0, super_parents: 1, light_parents: self.light_parents, mesh: false };
         let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let graph = degrees.clustered_graph(population, job.settings.partitions_log2(), seed, clustering.as_ref());
+        let graph = degrees.clustered_graph(population, job.settings.places(), seed, clustering.as_ref());
         RegistryService::new(Arc::new(graph), self.options(job.scenario, job.point), seed)
     }
 

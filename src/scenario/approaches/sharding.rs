@@ -156,7 +156,7 @@ impl ShardingSpec {
         }
         let mut all = ShardingFigures::default();
         for (nodes, state) in states {
-            all.merge(&sharding.figures(*nodes, state, |node| !down.contains(&node)));
+            all.merge(&sharding.figures(nodes, state, |node| !down.contains(&node)));
         }
         let (end, width) = (job.settings.end, job.scenario.timeline);
         let times = std::iter::successors(Some(SimTime::ZERO), |&time| Some(time + width));

@@ -53,7 +53,9 @@ impl Job<'_> {
             peak_memory_least: !ends[1],
             shared_bytes: shared[0],
             windows: outcome.windows,
+            meetings: outcome.remote.meetings,
             exchanges: outcome.remote.exchanges,
+            lookahead: outcome.remote.lookahead,
             remote_messages: outcome.remote.messages,
             remote_bytes: outcome.remote.bytes,
         })
