@@ -380,7 +380,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 Standing::default()
             }
         };
-        let (mut survey, mut next) = self.look_round(SimTime::ZERO)?;
+        let (mut survey, mut next) = self.look_round(SimTime::ZERO, false)?;
         // Events of the last windows, on average, times their number.
         let threshold = PARALLEL_EVENTS_MIN * self.lanes.len() as u64;
         let mut recent = threshold * WINDOWS_AVERAGED;
@@ -402,7 +402,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 self.bring(Due::Block(block), next, &|job| spread(recent, 0, job));
                 spread(recent, 0, Job::Open(block));
                 // Only now is the first window of the block known that has anything to do.
-                (survey, next) = self.look_round(SimTime::from_nanos(start))?;
+                (survey, next) = self.look_round(SimTime::from_nanos(start), false)?;
                 continue;
             }
             self.close_slices(slices.pass(start));
@@ -411,11 +411,12 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             spread(recent, messages, Job::Run(plan));
             handled += 1;
             let events_before = survey.events;
-            (survey, next) = self.look_round(SimTime::from_nanos(start))?;
+            let is_kept = keeper.as_deref().is_some_and(|keeper| keeper.is_wanted());
+            (survey, next) = self.look_round(SimTime::from_nanos(start), is_kept)?;
             recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
             progress.now.store(start, Ordering::Relaxed);
             progress.events.store(survey.events, Ordering::Relaxed);
-            if let Some(keeper) = keeper.as_deref_mut().filter(|keeper| keeper.is_wanted()) {
+            if let Some(keeper) = keeper.as_deref_mut().filter(|_| next.is_kept) {
                 let (passed, index_max) = (slices.passed(), survey.index_max);
                 let standing = Standing { window, handled, opened, passed, index_max };
                 let (time, events) = (SimTime::from_nanos(start), survey.events);
@@ -445,13 +446,14 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         self.lanes.iter().map(|lane| lock(lane).core.outbox.index_max()).max().unwrap_or(0)
     }
 
-    /// Looks at all lanes after a window that began at `time`, and agrees with other ranks on what is next.
+    /// Looks at all lanes after a window that began at `time`, and agrees with other ranks on what is next, and whether the run
+    /// is kept now.
     ///
     /// # Errors
     /// As [`Run::survey`].
-    fn look_round(&self, time: SimTime) -> Result<(Survey, Next), Violation> {
+    fn look_round(&self, time: SimTime, is_kept: bool) -> Result<(Survey, Next), Violation> {
         let survey = self.survey(time)?;
-        let next = self.agree(&survey);
+        let next = self.agree(&survey, is_kept);
         Ok((survey, next))
     }
 

@@ -15,13 +15,20 @@ const BUFFER: usize = 1 << 17;
 pub(in crate::engine) struct Encoder<'w> {
     out: &'w mut dyn Write,
     buffer: Vec<u8>,
+    /// Bytes that have left the buffer.
+    emptied: u64,
     /// What the output said; the encoding has no place for it.
     error: Option<io::Error>,
 }
 
 impl<'w> Encoder<'w> {
     pub(in crate::engine) fn new(out: &'w mut dyn Write) -> Self {
-        Encoder { out, buffer: Vec::with_capacity(BUFFER), error: None }
+        Encoder { out, buffer: Vec::with_capacity(BUFFER), emptied: 0, error: None }
+    }
+
+    /// Bytes so far.
+    pub(in crate::engine) fn position(&self) -> u64 {
+        self.emptied + self.buffer.len() as u64
     }
 
     /// Writes `value`.
@@ -38,6 +45,7 @@ impl<'w> Encoder<'w> {
     #[cold]
     fn empty(&mut self) -> io::Result<()> {
         self.out.write_all(&self.buffer)?;
+        self.emptied += self.buffer.len() as u64;
         self.buffer.clear();
         Ok(())
     }
@@ -116,7 +124,8 @@ impl<'r> Decoder<'r> {
         self.at == self.end && self.left == 0
     }
 
-    fn remaining(&self) -> u64 {
+    /// Bytes that are not taken yet.
+    pub(in crate::engine) fn remaining(&self) -> u64 {
         self.left + (self.end - self.at) as u64
     }
 

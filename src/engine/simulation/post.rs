@@ -39,18 +39,23 @@ pub(super) struct Next {
     pub(super) window: Option<u64>,
     /// Whether messages go from rank to rank before it.
     is_mailed: bool,
+    /// Whether anybody wants the run to be kept as it stands.
+    pub(super) is_kept: bool,
 }
 
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
-    /// What is next in the whole run, of which `survey` tells the part of this rank.
-    pub(super) fn agree(&self, survey: &Survey) -> Next {
-        let Some(post) = &self.post else { return Next { window: survey.next, is_mailed: false } };
+    /// What is next in the whole run, of which `survey` tells the part of this rank, and `is_kept` whether it is to be kept.
+    pub(super) fn agree(&self, survey: &Survey, is_kept: bool) -> Next {
+        let Some(post) = &self.post else { return Next { window: survey.next, is_mailed: false, is_kept } };
         let share = self.settings.share;
         let is_mailed = |window| self.lanes.iter().any(|lane| lock(lane).core.outbox.has_foreign(window, share));
-        // The largest of these tells the first window, and whether anybody has mail for it.
-        let mut agreed = [survey.next.map_or(0, |window| (!window) << 1 | u64::from(is_mailed(window)))];
+        // The largest of the first tells the first window, and whether anybody has mail for it.
+        let first = survey.next.map_or(0, |window| (!window) << 1 | u64::from(is_mailed(window)));
+        let mut agreed = [first, u64::from(is_kept)];
         post.ranks.max(&mut agreed);
-        Next { window: (agreed[0] > 1).then(|| !(agreed[0] >> 1) & (u64::MAX >> 1)), is_mailed: agreed[0] & 1 == 1 }
+        let [first, is_kept] = agreed;
+        let window = (first > 1).then(|| !(first >> 1) & (u64::MAX >> 1));
+        Next { window, is_mailed: first & 1 == 1, is_kept: is_kept > 0 }
     }
 
     /// Sends what is due to partitions of other ranks, and takes what they send, if anybody sends anything. `spread` does a
@@ -200,7 +205,8 @@ impl<'a> Post<'a> {
         if is_first {
             incoming.iter().skip(1).for_each(|part| outcome.absorb(decoded(part)));
         }
-        if self.with_states {
+        // Nobody asks for the states of a run that was broken off.
+        if self.with_states && outcome.stopped.is_none() {
             self.gather_states(outcome, mail.outgoing.len(), population, partitions_log2);
         }
     }
