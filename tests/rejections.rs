@@ -297,8 +297,11 @@ fn checkpoints(refusals: &mut Refusals) {
     }
     run.kill().unwrap();
     run.wait().unwrap();
-    let names = ["point-1.state", "run"];
-    for name in names {
+    let state = fs::read(folder.join("point-1.state")).unwrap();
+    let state = String::from_utf8_lossy(&state);
+    let at_ns = state.split_once("\"at_ns\":").and_then(|(_, rest)| rest.split_once(',')).expect("when it was kept").0;
+    let share = format!("point-1-{at_ns}-0.share");
+    for name in [share.as_str(), "point-1.state", "run"] {
         let file = folder.join(name);
         let whole = fs::read(&file).unwrap();
         let mut refuse = |what: &str, bytes: &[u8]| {

@@ -125,7 +125,7 @@ fn steps() -> Vec<&'static str> {
 fn a_run_that_is_killed_at_any_step_goes_on_to_the_same_bytes() {
     let (expected, _) = undisturbed();
     let steps = steps();
-    assert!(steps.len() >= 9, "{steps:?}");
+    assert!(steps.len() >= 11, "{steps:?}");
     for step in steps {
         let bench = Bench::new();
         let status = bench.begin(&format!("{step}:1")).wait().unwrap();
@@ -248,10 +248,12 @@ fn a_checkpoint_that_is_torn_damaged_or_foreign_is_refused_and_stays() {
         let bench = Bench::new();
         interrupted(&bench);
         let folder = bench.path("results/kept/checkpoint");
-        let state = names(&folder).into_iter().find(|name| name.ends_with(".state"))?;
-        Some((bench, folder.join(state), folder.join("run")))
+        let file =
+            |end: &str| names(&folder).into_iter().find(|name| name.ends_with(end)).map(|name| folder.join(name));
+        let (state, share) = (file(".state")?, file(".share")?);
+        Some((bench, state, share, folder.join("run")))
     };
-    let (bench, state, run) = (0..20).find_map(left_under_way).expect("some interrupt comes within a point");
+    let (bench, state, share, run) = (0..20).find_map(left_under_way).expect("some interrupt comes within a point");
     let refused = |path: &Path, bytes: &[u8], reason: &str| {
         let kept = fs::read(path).unwrap();
         fs::write(path, bytes).unwrap();
@@ -263,18 +265,25 @@ fn a_checkpoint_that_is_torn_damaged_or_foreign_is_refused_and_stays() {
         assert_eq!(fs::read(path).unwrap(), bytes, "it is left as it was");
         fs::write(path, kept).unwrap();
     };
-    let whole = fs::read(&state).unwrap();
-    for len in [20, 100, whole.len() / 2, whole.len() - 1] {
-        refused(&state, &whole[..len], "torn or damaged");
+    for file in [&state, &share] {
+        let whole = fs::read(file).unwrap();
+        for len in [20, 100, whole.len() / 2, whole.len() - 1] {
+            refused(file, &whole[..len], "torn or damaged");
+        }
+        for at in [30, whole.len() / 3, whole.len() - 5] {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 4;
+            refused(file, &flipped, "torn or damaged");
+        }
+        refused(file, b"name = \"kept\"", "no checkpoint of qnetsim");
+        refused(file, &fs::read(&run).unwrap(), "foreign: it is of another point");
+        refused(&run, &whole, "foreign");
     }
-    for at in [30, whole.len() / 3, whole.len() - 5] {
-        let mut flipped = whole.clone();
-        flipped[at] ^= 4;
-        refused(&state, &flipped, "torn or damaged");
-    }
-    refused(&state, b"name = \"kept\"", "no checkpoint of qnetsim");
-    refused(&state, &fs::read(&run).unwrap(), "foreign: it is of another point");
-    refused(&run, &whole, "foreign");
+    let whole = fs::read(&share).unwrap();
+    fs::remove_file(&share).unwrap();
+    let output = bench.output(&["resume", "results/kept"]);
+    assert!(output.status.code() == Some(4) && said(&output).contains("a part of it is missing"), "{}", said(&output));
+    fs::write(&share, whole).unwrap();
     // That of the same points with another seed.
     let other = Bench::new();
     fs::write(other.path("kept.toml"), format!("seed = 9\n{SCENARIO}")).unwrap();

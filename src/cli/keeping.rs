@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::Failure;
 use super::interrupts::Deferred;
 use super::progress::ProgressLine;
+use super::ranks::{Company, told_elsewhere};
 use super::watch::metrics;
 use crate::contract::{SimSpan, SimTime};
 use crate::engine::{Checkpoint, Keeper, Progress, Snapshot};
@@ -61,14 +62,25 @@ pub(super) enum Simulated {
     },
 }
 
+/// How a scenario is run.
+pub(super) struct Manner<'a> {
+    /// Threads of this process.
+    pub(super) threads: usize,
+    /// Whether progress is not shown.
+    pub(super) quiet: bool,
+    /// Time between checkpoints, if they are asked for.
+    pub(super) every: Option<Duration>,
+    /// The processes that run it together.
+    pub(super) company: &'a Company<'a>,
+}
+
 /// Runs every point of `scenario` that is not done, and has checkpoints taken into `folder`: after every span of `every`,
 /// or not so often where they take more than 3 % of the time; and at an interrupt. One that comes while a point is being
-/// built cannot wait for that: `leave` ends the process with what there is.
+/// built cannot wait for that: `leave` ends the process with what there is. Processes that run together do wait, as none of
+/// them knows what the others are at. The first of them gets the results.
 pub(super) fn simulate(
     scenario: &Scenario,
-    threads: usize,
-    quiet: bool,
-    every: Option<Duration>,
+    manner: &Manner<'_>,
     folder: &mut Folder,
     leave: &(dyn Fn(Result<Simulated, Failure>) + Sync),
 ) -> Result<Simulated, Failure> {
@@ -76,36 +88,47 @@ pub(super) fn simulate(
     #[allow(clippy::disallowed_methods, reason = "how long a run takes is told beside its results, never in them")]
     let start = Instant::now();
     let clock = move || start.elapsed().as_secs_f64();
-    let alarm = every.map(Alarm::set);
+    let &Manner { quiet, every, company, .. } = manner;
+    let alarm = every.filter(|_| company.is_first()).map(Alarm::set);
     let folder = Mutex::new(folder);
     let mut results = Vec::with_capacity(scenario.points.len());
     for (number, point) in scenario.points.iter().enumerate() {
-        if let Some(result) = lock(&folder).result(number)? {
-            results.push(result);
+        let done = company.first(|| lock(&folder).result(number))?.flatten();
+        if company.any(done.is_some()) {
+            results.extend(done);
             continue;
         }
-        if Deferred::is_asked() {
-            return broken(scenario, &mut lock(&folder), results, None);
+        if company.any(Deferred::is_asked()) {
+            return broken(scenario, &mut lock(&folder), company, results, None);
         }
         let progress = Arc::new(Progress::default());
-        let line = ProgressLine::start(scenario, number, &progress, quiet);
+        let line = ProgressLine::start(scenario, number, &progress, quiet || !company.is_first());
         let watched = metrics::begin(scenario, point, &progress);
         let watch = Watch { progress: &progress, clock: &clock };
         let stage = Stage::default();
-        let leave = || leave(broken(scenario, &mut lock(&folder), results.clone(), Some((point, None))));
-        let run = || run_on(scenario, number, threads, &watch, &folder, alarm.as_ref(), &stage);
-        let ran = or_leave(&stage, &leave, run);
+        let leave = || leave(broken(scenario, &mut lock(&folder), company, results.clone(), Some((point, None))));
+        let run = || run_on(scenario, number, manner, &watch, &folder, alarm.as_ref(), &stage);
+        let ran = match company.ranks() {
+            None => or_leave(&stage, &leave, run),
+            Some(_) => run(),
+        };
         drop(line);
         match ran? {
             Ending::Whole(result) => {
                 watched.done(&result);
                 if every.is_some() {
-                    lock(&folder).keep_result(number, &result)?;
+                    company.first(|| lock(&folder).keep_result(number, &result))?;
                 }
                 results.push(*result);
             }
+            Ending::Elsewhere => {
+                // Whether the first could keep the result.
+                if every.is_some() {
+                    company.agree(Ok(()))?;
+                }
+            }
             Ending::Broken { at, result } => {
-                return broken(scenario, &mut lock(&folder), results, Some((point, Some((at, result)))));
+                return broken(scenario, &mut lock(&folder), company, results, Some((point, Some((at, result)))));
             }
         }
     }
@@ -120,28 +143,36 @@ fn lock<'m, 'f>(folder: &'m Mutex<&'f mut Folder>) -> MutexGuard<'m, &'f mut Fol
 fn run_on(
     scenario: &Scenario,
     number: usize,
-    threads: usize,
+    manner: &Manner<'_>,
     watch: &Watch<'_>,
     folder: &Mutex<&mut Folder>,
     alarm: Option<&Alarm>,
     stage: &Stage,
 ) -> Result<Ending, Failure> {
-    let refused = |path: &std::path::Path, error: &RunError| match error {
-        RunError::Checkpoint(error) => Failure {
-            message: format!("error: cannot go on from {}: {error}", path.display()),
-            ..Failure::of(Failure::INPUT_OUTPUT, error)
-        },
-        error => Failure::of(Failure::INTERNAL, error),
-    };
+    let company = manner.company;
     let path = lock(folder).state_path(number);
-    let mut state = lock(folder).state(number)?;
-    let from = state.as_mut().map(|state| Checkpoint::open(&mut state.file, state.bytes)).transpose();
-    let from = from.map_err(|error| refused(&path, &error.into()))?;
-    let mut keeper = PointKeeper { folder, number, alarm, stage, failure: None };
-    let ran = run_kept(scenario, &scenario.points[number], threads, watch, Keeping { keeper: &mut keeper, from });
-    match keeper.failure {
-        Some(failure) => Err(failure),
-        None => ran.map_err(|error| refused(&path, &error)),
+    let refused = |error: &dyn std::error::Error| Failure {
+        message: format!("error: cannot go on from {}: {error}", path.display()),
+        ..Failure::of(Failure::INPUT_OUTPUT, error)
+    };
+    let state = lock(folder).state(number, company)?;
+    let open = |piece: usize| match &state {
+        Some(state) => state.piece(piece),
+        None => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    let from = state.as_ref().map(|state| Checkpoint::open(state.len(), &open)).transpose();
+    let from = company.agree(from.map_err(|error| refused(&error)))?;
+    let mut keeper = PointKeeper { folder, number, company, alarm, stage, failure: None };
+    let has_spare = company.ranks().is_some() && manner.every.is_some();
+    let keeping = Keeping { keeper: &mut keeper, from, has_spare };
+    let ran = run_kept(scenario, &scenario.points[number], manner.threads, watch, keeping, company.ranks());
+    match (keeper.failure, ran) {
+        (Some(failure), _) => Err(failure),
+        (None, Ok(ending)) => Ok(ending),
+        // All ranks know of these.
+        (None, Err(RunError::Checkpoint(error))) => company.agree(Err(refused(&error))),
+        (None, Err(RunError::OtherRank)) => company.agree(Err(told_elsewhere())),
+        (None, Err(error)) => Err(company.abandon(Failure::of(Failure::INTERNAL, &error))),
     }
 }
 
@@ -153,15 +184,16 @@ type Measured = (SimTime, Option<Box<PointResult>>);
 fn broken(
     scenario: &Scenario,
     folder: &mut Folder,
+    company: &Company<'_>,
     mut results: Vec<PointResult>,
     under_way: Option<(&Point, Option<Measured>)>,
 ) -> Result<Simulated, Failure> {
-    folder.begin()?;
-    for (number, result) in results.iter().enumerate() {
-        if !folder.has_result(number) {
-            folder.keep_result(number, result)?;
-        }
-    }
+    company.first(|| {
+        folder.begin()?;
+        let lacking = results.iter().enumerate().filter(|(number, _)| !folder.has_result(*number));
+        let lacking: Vec<(usize, &PointResult)> = lacking.collect();
+        lacking.into_iter().try_for_each(|(number, result)| folder.keep_result(number, result))
+    })?;
     let (done, all) = (results.len(), scenario.points.len());
     let mut short_of = format!("interrupted: {done} of {all} points are whole");
     let of = |point: &Point| format!("; {} at {} nodes", point.label, point.population.total());
@@ -222,6 +254,7 @@ impl Alarm {
 struct PointKeeper<'a, 'f> {
     folder: &'a Mutex<&'f mut Folder>,
     number: usize,
+    company: &'a Company<'a>,
     alarm: Option<&'a Alarm>,
     stage: &'a Stage,
     failure: Option<Failure>,
@@ -234,14 +267,14 @@ impl Keeper for PointKeeper<'_, '_> {
     }
 
     fn keep(&mut self, snapshot: &Snapshot<'_>) -> ControlFlow<()> {
-        let is_asked = Deferred::is_asked();
-        if is_asked {
+        let is_asked = self.company.any(Deferred::is_asked());
+        if is_asked && self.company.is_first() {
             // Nothing is left to be done if standard error is gone.
             let _ = writeln!(std::io::stderr(), "interrupted: writing a checkpoint; interrupt again to stop at once");
         }
         #[allow(clippy::disallowed_methods, reason = "how long a checkpoint takes decides when the next is due")]
         let start = Instant::now();
-        let kept = lock(self.folder).keep_state(self.number, snapshot);
+        let kept = lock(self.folder).keep_state(self.number, snapshot, self.company);
         if let Some(alarm) = self.alarm {
             alarm.reset(start.elapsed());
         }

@@ -90,7 +90,9 @@ enum Command {
     ///
     /// Launched as several processes by MPI (`mpirun -n R qnetsim run FILE`), a build with the feature `mpi` runs each point in
     /// all of them together, with the same results, which the first one writes. A process then has one thread unless --threads
-    /// says otherwise. Checkpoints, traces and sweeps are refused; shards of a sweep run on their own, whoever launches them.
+    /// says otherwise. Each writes its part of a checkpoint, so DIR must be a folder that all of them share. An interrupt of one,
+    /// or what the launcher makes of its own, stops all. Traces and sweeps are refused; shards of a sweep run on their own,
+    /// whoever launches them.
     #[command(after_help = format!("{RUN_EXAMPLES}\n\n{EXIT_CODES}"))]
     Run(RunArgs),
     /// Go on with a run that was interrupted or killed.
@@ -100,6 +102,9 @@ enum Command {
     /// that were done are not run again; the one under way goes on where it stood, on any number of threads. Results have
     /// the bytes that a run without interruption gives, but for how long it took. When they are written the checkpoint is
     /// removed.
+    ///
+    /// Launched as several processes by MPI, a build with the feature `mpi` goes on in all of them together, with what any
+    /// number of processes left. All must find DIR: it has the parts that each of those wrote.
     ///
     /// A checkpoint can be used by the program that wrote it, for the scenario that it is of. One that is torn, damaged or
     /// foreign is refused, and the exit code is 4.
@@ -314,10 +319,10 @@ pub fn main() -> ExitCode {
         let _ = io::stderr().write_all(FIRST_STEPS.as_bytes());
         return ExitCode::from(Failure::BAD_SCENARIO);
     };
-    interrupts::install();
+    interrupts::install(ranks::is_one_of_several(command));
     let name = matches.subcommand_name().unwrap_or_default();
     // Of several processes that run together, one tells how far they are.
-    let is_told = !matches!(command, Command::Run(args) if ranks::is_follower(args));
+    let is_told = !ranks::is_follower(command);
     let failure = match is_told.then(|| cli.watch.start(name)) {
         Some(Err(failure)) => Some(failure),
         _ => failure_of(command),
@@ -347,7 +352,14 @@ fn tell(failure: Option<Failure>) -> u8 {
 
 /// Does what `command` asks for, and returns why it failed if it did.
 fn failure_of(command: &Command) -> Option<Failure> {
+    let is_shared = ranks::is_one_of_several(command);
     let result = catch_unwind(AssertUnwindSafe(|| match command {
+        #[cfg(not(feature = "mpi"))]
+        Command::Run(_) | Command::Resume(_) if is_shared => ranks::refuse(),
+        #[cfg(feature = "mpi")]
+        Command::Run(args) if is_shared => ranks::run(args),
+        #[cfg(feature = "mpi")]
+        Command::Resume(args) if is_shared => ranks::resume(args),
         Command::Run(args) => run::run(args),
         Command::Resume(args) => resume::resume(args),
         Command::Merge(args) => merge::merge(args),

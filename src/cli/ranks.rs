@@ -1,5 +1,6 @@
 //! `mpirun -n R qnetsim run`: one simulation over several processes, the ranks.
 
+mod company;
 #[cfg(feature = "mpi")]
 mod over;
 #[cfg(feature = "mpi")]
@@ -7,11 +8,12 @@ mod world;
 
 use std::env::var;
 
-use super::{Failure, RunArgs};
+use super::{Command, Failure};
 use crate::contract::Share;
 
+pub(super) use company::Company;
 #[cfg(feature = "mpi")]
-pub(super) use over::run;
+pub(super) use over::{resume, run};
 
 /// What launchers call the number of processes, and the number of this one: Open MPI, MPICH and its kin, and Slurm where it
 /// speaks PMIx.
@@ -25,26 +27,31 @@ fn launched() -> Share {
     told.filter(|(size, rank)| rank < size).map_or(Share::WHOLE, |(size, rank)| Share::new(rank, size))
 }
 
-/// Whether this process is to run `args` together with others. The shards of a sweep run on their own, whoever launches
+/// Whether this process is to do `command` together with others. The shards of a sweep run on their own, whoever launches
 /// them.
-pub(super) fn is_one_of_several(args: &RunArgs) -> bool {
-    args.shard.is_none() && !launched().is_whole()
+pub(super) fn is_one_of_several(command: &Command) -> bool {
+    let is_shared = match command {
+        Command::Run(args) => args.shard.is_none(),
+        Command::Resume(_) => true,
+        _ => false,
+    };
+    is_shared && !launched().is_whole()
 }
 
-/// Whether another process tells what there is to tell of `args`.
-pub(super) fn is_follower(args: &RunArgs) -> bool {
-    is_one_of_several(args) && launched().rank() > 0
+/// Whether another process tells what there is to tell of `command`.
+pub(super) fn is_follower(command: &Command) -> bool {
+    is_one_of_several(command) && launched().rank() > 0
 }
 
 /// What is told by another process, which may still be at it: so this one ends with 0, as who launched them ends all others
 /// when one ends otherwise.
-fn told_elsewhere() -> Failure {
+pub(super) fn told_elsewhere() -> Failure {
     Failure { code: 0, message: String::new() }
 }
 
 /// Refuses, because this build cannot do what it is asked for.
 #[cfg(not(feature = "mpi"))]
-pub(super) fn run(_: &RunArgs) -> Result<(), Failure> {
+pub(super) fn refuse() -> Result<(), Failure> {
     let share = launched();
     if share.rank() > 0 {
         return Err(told_elsewhere());

@@ -3,17 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use super::keeping::{Every, Folder, is_kept};
+use super::ranks::Company;
 use super::run::{Session, threads};
 use super::text::shown;
 use super::watch::metrics;
 use super::{Failure, Format};
 use crate::report::{remove_files, temporary_files};
 use crate::results::{CHECKPOINT_FOLDER, MANIFEST_FILE};
-use crate::scenario;
+use crate::scenario::{self, Scenario};
 
 pub(super) const RESUME_EXAMPLES: &str = "Examples:
   qnetsim run scenarios/tiers-1m.toml --checkpoint-every 60s
   qnetsim resume results/tiers-1m
+  mpirun -n 4 qnetsim resume results/tiers-1m
   qnetsim resume";
 
 /// Where runs are looked for if none is named.
@@ -30,9 +32,9 @@ pub(super) struct ResumeArgs {
     #[arg(long, value_name = "SPAN")]
     checkpoint_every: Option<Every>,
 
-    /// Threads to use; as the run was told if not given. Changes no result.
+    /// Threads to use, in each process if there are several; as the run was told if not given. Changes no result.
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    threads: Option<u16>,
+    pub(super) threads: Option<u16>,
 
     /// Show neither progress nor tables.
     #[arg(long, short)]
@@ -43,37 +45,63 @@ pub(super) struct ResumeArgs {
     format: Format,
 }
 
+/// A run that is kept.
+pub(super) struct Kept {
+    folder: PathBuf,
+    kept: Folder,
+    pub(super) scenario: Scenario,
+    /// Threads, if the run was told how many.
+    pub(super) threads: Option<u16>,
+}
+
 /// Goes on with the run that `args` name.
 pub(super) fn resume(args: &ResumeArgs) -> Result<(), Failure> {
+    let kept = find(args)?;
+    let threads = threads(args.threads.or(kept.threads));
+    go_on(args, kept, threads, &Company::ALONE)
+}
+
+/// The run that `args` name.
+pub(super) fn find(args: &ResumeArgs) -> Result<Kept, Failure> {
     let folder = match &args.folder {
         Some(folder) => of_results(folder),
         None => the_only_one(Path::new(RESULTS))?,
     };
-    let Some(mut kept) = Folder::open(&folder)? else {
+    let Some(kept) = Folder::open(&folder)? else {
         return Err(Failure { code: Failure::BAD_SCENARIO, message: nothing_in(&folder) });
     };
-    let note = kept.note().clone();
+    let note = kept.note();
+    let threads = note.threads;
     let scenario = scenario::parse(&note.file, &note.effective, &[]).map_err(|error| {
         let code = if error.is_io() { Failure::INPUT_OUTPUT } else { Failure::BAD_SCENARIO };
         Failure { code, message: shown(&error) }
     })?;
     kept.check_scenario(&scenario.hash, scenario.seed, scenario.points.len())?;
+    Ok(Kept { folder, kept, scenario, threads })
+}
+
+/// Goes on with a run on so many threads of each process of `company`.
+pub(super) fn go_on(args: &ResumeArgs, kept: Kept, threads: usize, company: &Company<'_>) -> Result<(), Failure> {
+    let Kept { folder, mut kept, scenario, .. } = kept;
     // What a killed process left half-written under temporary names.
-    for folder in [folder.clone(), folder.join(CHECKPOINT_FOLDER)] {
-        remove_files(&folder, &temporary_files(&folder)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
-    }
+    company.first(|| {
+        [folder.clone(), folder.join(CHECKPOINT_FOLDER)].iter().try_for_each(|folder| {
+            remove_files(folder, &temporary_files(folder)).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))
+        })
+    })?;
     metrics::expect(&scenario);
+    let note = kept.note().clone();
     let every = args.checkpoint_every.map(|every| every.0);
     let session = Session {
         scenario: &scenario,
         command: &note.command,
         folder,
-        threads: threads(args.threads.or(note.threads)),
+        threads,
         every: every.or(note.every_ms.map(std::time::Duration::from_millis)),
         quiet: args.quiet,
         format: args.format,
     };
-    session.run(&mut kept)
+    session.run(&mut kept, company)
 }
 
 /// The folder of results of which `folder` is one, or the checkpoint in it.

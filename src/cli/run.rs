@@ -8,14 +8,15 @@ use std::sync::Arc;
 use std::thread::available_parallelism;
 use std::time::{Duration, Instant};
 
-use super::keeping::{Folder, RunNote, Simulated, is_kept, simulate as simulate_kept};
+use super::keeping::{Folder, Manner, RunNote, Simulated, is_kept, simulate as simulate_kept};
 use super::progress::ProgressLine;
+use super::ranks::{Company, told_elsewhere};
 use super::space::available_disk;
 use super::steps::step;
 use super::text::{shown, width};
 use super::trace::Traces;
 use super::watch::metrics;
-use super::{Failure, Format, RunArgs, print, ranks, sweep};
+use super::{Failure, Format, RunArgs, print, sweep};
 use crate::engine::Progress;
 use crate::metrics::{PointResult, available_memory};
 use crate::report::{
@@ -37,9 +38,6 @@ struct Job<'a> {
 /// Runs all the scenarios of `args`. Nothing is simulated before all of them are known to be valid, to fit in memory
 /// and on the disk, and to have a place for their results.
 pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
-    if ranks::is_one_of_several(args) {
-        return ranks::run(args);
-    }
     let threads = threads(args.threads);
     if args.trace.is_wanted() && args.checkpoint_every.is_some() {
         let message = "error: a run that is traced cannot be kept: leave out --trace or --checkpoint-every".to_owned();
@@ -124,7 +122,12 @@ fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, traces: Option<&mut T
         })?;
         return session.finish(&points, |points| traces.write(points));
     }
-    if is_kept(&session.folder) && !quiet {
+    session.run(&mut begun(args, &session, file), &Company::ALONE)
+}
+
+/// Where the run of `session` will be kept, of a scenario in `file`. Warns if another is kept there.
+pub(super) fn begun(args: &RunArgs, session: &Session<'_>, file: &Path) -> Folder {
+    if is_kept(&session.folder) && !session.quiet {
         let shown = session.folder.display();
         // Nothing is left to be done if standard error is gone.
         let _ = writeln!(
@@ -133,29 +136,38 @@ fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, traces: Option<&mut T
              qnetsim resume {shown}   goes on with it"
         );
     }
+    let scenario = session.scenario;
     let note = RunNote {
         file: std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf()).display().to_string(),
-        command: command.clone(),
+        command: session.command.to_owned(),
         effective: scenario.effective.clone(),
         points: scenario.points.len() as u32,
         threads: args.threads,
-        every_ms: every.map(|every| every.as_millis() as u64),
+        every_ms: session.every.map(|every| every.as_millis() as u64),
     };
-    session.run(&mut Folder::new(&session.folder, note, &scenario.hash, scenario.seed))
+    Folder::new(&session.folder, note, &scenario.hash, scenario.seed)
 }
 
 impl Session<'_> {
-    /// Runs what is not done yet, kept in `kept`.
-    pub(super) fn run(&self, kept: &mut Folder) -> Result<(), Failure> {
+    /// Runs what is not done yet, kept in `kept`, together with the others of `company`: the first of them writes and prints,
+    /// and if it cannot, all fail.
+    pub(super) fn run(&self, kept: &mut Folder, company: &Company<'_>) -> Result<(), Failure> {
+        let Session { threads, quiet, every, .. } = *self;
+        let manner = Manner { threads, quiet, every, company };
         let leave = |left| super::leave(self.whole(left).err());
-        let simulated = simulate_kept(self.scenario, self.threads, self.quiet, self.every, kept, &leave);
-        let points = self.whole(simulated)?;
-        self.finish(&points, |_| {
-            step("results-written");
-            self.remove_partial()?;
-            kept.forget()?;
-            Ok(String::new())
-        })
+        let simulated = simulate_kept(self.scenario, &manner, kept, &leave)?;
+        if !company.is_first() {
+            let is_whole = matches!(simulated, Simulated::Whole(_));
+            return company.agree(if is_whole { Ok(()) } else { Err(told_elsewhere()) });
+        }
+        company.agree(self.whole(Ok(simulated)).and_then(|points| {
+            self.finish(&points, |points| {
+                step("results-written");
+                self.remove_partial()?;
+                kept.forget()?;
+                Ok(over_ranks(points))
+            })
+        }))
     }
 
     /// All points, unless the run was broken off: then what there is of it is written, and that is the failure.
@@ -226,6 +238,19 @@ impl Session<'_> {
         let names: Vec<String> = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
         remove_files(&partial, &names).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))
     }
+}
+
+/// What there is to tell people of the ranks that ran `points`, if there were any.
+fn over_ranks(points: &[PointResult]) -> String {
+    let ranks = points.iter().filter_map(|point| point.engine.ranks);
+    let Some((ranks, messages, bytes)) = ranks.fold(None, |sum: Option<(usize, u64, u64)>, ranks| {
+        let (_, messages, bytes) = sum.unwrap_or_default();
+        Some((ranks.ranks, messages + ranks.remote_messages, bytes + ranks.remote_bytes))
+    }) else {
+        return String::new();
+    };
+    let each = if messages > 0 { format!(", {:.1} bytes each", bytes as f64 / messages as f64) } else { String::new() };
+    format!("{ranks} ranks sent each other {messages} messages{each}\n")
 }
 
 /// The overrides of the scenario's keys, the seed among them.

@@ -2,12 +2,14 @@
 
 /// Every step, in the order in which a run first takes them.
 #[cfg(test)]
-pub(super) const STEPS: [&str; 9] = [
+pub(super) const STEPS: [&str; 11] = [
     "run-noted",
     "state-begun",
     "state-half-written",
     "state-written",
+    "share-kept",
     "state-kept",
+    "shares-removed",
     "result-kept",
     "results-written",
     "run-forgotten",

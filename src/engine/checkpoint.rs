@@ -1,8 +1,9 @@
 //! Checkpoints: a run between two windows, written as it stands, from which the same run goes on to the same end.
 
 mod codec;
+mod piece;
 
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
@@ -10,24 +11,24 @@ use serde::{Deserialize, Serialize};
 use crate::contract::{Population, SimTime};
 
 pub(super) use codec::{Decoder, Encoder};
+pub(super) use piece::{Opened, Sections};
+pub use piece::{Piece, Source};
 
-/// Base-2 logarithm of the number of partitions, at most.
-const PARTITIONS_LOG2_MAX: u32 = 16;
-
-/// Decides when a run writes a checkpoint, and where it goes.
+/// Decides when a run writes a checkpoint, and where it goes. Where several ranks share a run, each has one.
 pub trait Keeper: Send {
-    /// Whether [`Keeper::keep`] is to be called now. Asked once after every window, so it should be a look at a flag.
+    /// Whether [`Keeper::keep`] is to be called now. Asked once after every window, so it should be a look at a flag. What one
+    /// rank wants is done by all of them.
     fn is_wanted(&self) -> bool;
 
-    /// Takes the run as it stands. A break ends the run here, with what it has found so far.
+    /// Takes the run as it stands. A break ends the run here, with what it has found so far: all ranks must break, or none.
     fn keep(&mut self, snapshot: &Snapshot<'_>) -> ControlFlow<()>;
 }
 
-/// A run between two windows.
+/// A run between two windows, or what one rank has of it.
 pub struct Snapshot<'a> {
-    /// The start of the window that was handled last.
+    /// The start of the window that was handled last: the same on all ranks, and another at every checkpoint of a run.
     pub time: SimTime,
-    /// Events so far.
+    /// Events so far, those of this rank.
     pub events: u64,
     pub(super) write: &'a WriteTo<'a>,
 }
@@ -36,8 +37,8 @@ pub struct Snapshot<'a> {
 pub(super) type WriteTo<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
 
 impl Snapshot<'_> {
-    /// Writes all of the run to `out`, piece by piece: it is never in memory twice. What is written has neither a mark nor
-    /// a checksum; those belong to the file.
+    /// Writes all of the run that this rank has to `out`, a little at a time: it is never in memory twice. What is written has
+    /// neither a mark nor a checksum; those belong to the file.
     ///
     /// # Errors
     /// Those of `out`.
@@ -70,6 +71,8 @@ impl CheckpointError {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Shape {
     pub(super) partitions_log2: u32,
+    /// The number of ranks that nodes were dealt out to.
+    pub(super) dealt_to: u64,
     pub(super) population: Population,
     pub(super) seed: u64,
     pub(super) end: SimTime,
@@ -92,6 +95,7 @@ impl Shape {
     pub(super) fn check(&self, other: &Shape) -> Result<(), CheckpointError> {
         let facts = [
             ("the number of partitions", self.partitions_log2 == other.partitions_log2),
+            ("who has which nodes", self.dealt_to == other.dealt_to),
             ("the nodes", self.population == other.population),
             ("the seed", self.seed == other.seed),
             ("the end", self.end == other.end),
@@ -108,46 +112,65 @@ impl Shape {
 }
 
 /// Where a run stands.
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Standing {
     /// The window that was handled last.
     pub(super) window: u64,
-    /// Windows that were handled.
+    /// Windows that this rank handled.
     pub(super) handled: u64,
     /// The block that was opened last.
     pub(super) opened: u64,
     /// Boundaries between slices that were passed.
     pub(super) passed: usize,
-    /// The largest index that a message was ever sent to.
+    /// The largest index that a message of this rank was ever sent to.
     pub(super) index_max: u32,
 }
 
-/// A checkpoint that is being read: its beginning is, the rest is read by
-/// [`Simulation::restore`](super::Simulation::restore).
-///
-/// Whoever opens it has made sure that it is whole, by a checksum: what is made up with care can make the protocol panic,
-/// but allocates no more than a small multiple of what is there, and breaks nothing else.
-pub struct Checkpoint<'r> {
-    pub(super) shape: Shape,
-    pub(super) decoder: Decoder<'r>,
+impl Standing {
+    /// Whether the run stood there when `other` stood where it does. Ranks meet there by ways of their own.
+    pub(super) fn is_at(&self, other: &Standing) -> bool {
+        (self.window, self.opened, self.passed) == (other.window, other.opened, other.passed)
+    }
 }
 
+/// A checkpoint that is being read: how its first piece begins is, the rest is read by
+/// [`Simulation::restore`](super::Simulation::restore).
+///
+/// Whoever opens it has made sure that its pieces are whole, by a checksum: what is made up with care can make the protocol
+/// panic, but allocates no more than a small multiple of what is there, and breaks nothing else.
+pub struct Checkpoint<'r> {
+    pub(super) pieces: usize,
+    pub(super) open: &'r OpenPiece<'r>,
+    partitions_log2: u32,
+    dealt_to: usize,
+}
+
+/// Opens the piece with a number.
+type OpenPiece<'r> = dyn Fn(usize) -> io::Result<Piece> + 'r;
+
 impl<'r> Checkpoint<'r> {
-    /// Begins to read `input`, which has `bytes` bytes that [`Snapshot::write_to`] wrote.
+    /// Begins to read what so many ranks wrote with [`Snapshot::write_to`] at the same time, each a piece; `open` gives the
+    /// piece with a number, and may be asked for it more than once.
     ///
     /// # Errors
-    /// If the input cannot be read, or begins as no checkpoint does.
-    pub fn open(input: &'r mut dyn Read, bytes: u64) -> Result<Self, CheckpointError> {
-        let mut decoder = Decoder::new(input, bytes);
-        let shape: Shape = decoder.get()?;
-        if shape.partitions_log2 > PARTITIONS_LOG2_MAX {
-            return Err(CheckpointError::damaged("it has more partitions than any run"));
+    /// If the first piece cannot be read, or begins as none does.
+    pub fn open(pieces: usize, open: &'r OpenPiece<'r>) -> Result<Self, CheckpointError> {
+        if pieces == 0 {
+            return Err(CheckpointError::damaged("it has no pieces"));
         }
-        Ok(Checkpoint { shape, decoder })
+        let mut first = open(0).map_err(CheckpointError::Read)?;
+        let Shape { partitions_log2, dealt_to, .. } = Opened::begin(&mut first)?.shape;
+        let dealt_to = usize::try_from(dealt_to).unwrap_or(usize::MAX);
+        Ok(Checkpoint { pieces, open, partitions_log2, dealt_to })
     }
 
     /// For [`Settings::partitions_log2`](super::Settings::partitions_log2), which the run must have that goes on.
     pub fn partitions_log2(&self) -> u32 {
-        self.shape.partitions_log2
+        self.partitions_log2
+    }
+
+    /// For [`Settings::dealt_to`](super::Settings::dealt_to), likewise.
+    pub fn dealt_to(&self) -> usize {
+        self.dealt_to
     }
 }

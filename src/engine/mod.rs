@@ -41,7 +41,7 @@ pub mod trace;
 mod wheel;
 
 pub use capacity::Capacity;
-pub use checkpoint::{Checkpoint, CheckpointError, Keeper, Snapshot};
+pub use checkpoint::{Checkpoint, CheckpointError, Keeper, Piece, Snapshot, Source};
 pub use distribution::{Distribution, Observations, PUBLISHED_NAMES, published};
 pub use latency::{Jitter, Latency, RegionMatrix, TAIL_MAX};
 pub use lives::{Life, Lives};

@@ -393,39 +393,44 @@ impl<M: Copy> Outbox<M> {
         in_block.or_else(in_ring).into_iter().chain(far).min()
     }
 
-    /// Shows `visit` every message under way, after the window `current` was handled: the window in which it is due, the
-    /// place of its receiver, the message with its offset into that window, and its payload.
+    /// Shows `visit` every message to `partition` that is under way, after the window `current` was handled: the window in which
+    /// it is due, the place of its receiver, the message with its offset into that window, and its payload.
     pub(super) fn each(
         &self,
         current: u64,
+        partition: u32,
         mut visit: impl FnMut(u64, u32, Event<M>, &[u8]) -> io::Result<()>,
     ) -> io::Result<()> {
         let base = self.windows.block(current).max(self.opened);
         for place in 0..self.window_rows {
             let window = self.windows.first_of(self.opened) + place as u64;
-            self.each_of_row(place, |to, event, payload| visit(window, to, event, payload))?;
+            self.each_of_row(place, partition, |to, event, payload| visit(window, to, event, payload))?;
         }
         for block in (1..=self.near).map(|ahead| base.wrapping_add(ahead)) {
-            self.each_of_row(self.row(block), |to, event, payload| {
+            self.each_of_row(self.row(block), partition, |to, event, payload| {
                 let (place, offset) = self.windows.split_block_offset(event.offset);
                 visit(self.windows.first_of(block) + place as u64, to, Event { offset, ..event }, payload)
             })?;
         }
-        self.far.iter().try_for_each(|far| visit(far.window, far.to, far.event, far.payload.as_deref().unwrap_or(&[])))
+        let mut far = self.far.iter().filter(|far| far.to & self.partition_mask == partition);
+        far.try_for_each(|far| visit(far.window, far.to, far.event, far.payload.as_deref().unwrap_or(&[])))
     }
 
-    fn each_of_row(&self, row: usize, mut visit: impl FnMut(u32, Event<M>, &[u8]) -> io::Result<()>) -> io::Result<()> {
+    fn each_of_row(
+        &self,
+        row: usize,
+        partition: u32,
+        mut visit: impl FnMut(u32, Event<M>, &[u8]) -> io::Result<()>,
+    ) -> io::Result<()> {
         if !self.occupied[row] {
             return Ok(());
         }
-        let slots = &self.slots[row << self.partitions_log2..(row + 1) << self.partitions_log2];
-        for (partition, slot) in slots.iter().enumerate() {
-            let to = |event: &Event<M>| event.index << self.partitions_log2 | partition as u32;
-            slot.stream.iter().try_for_each(|event| visit(to(event), *event, &[]))?;
-            if let Some(parcels) = slot.parcels.as_deref() {
-                let mut each = parcels.events.iter();
-                each.try_for_each(|one| visit(to(&one.event), one.event, parcels.payload(one.start, one.len)))?;
-            }
+        let slot = &self.slots[row << self.partitions_log2 | partition as usize];
+        let to = |event: &Event<M>| event.index << self.partitions_log2 | partition;
+        slot.stream.iter().try_for_each(|event| visit(to(event), *event, &[]))?;
+        if let Some(parcels) = slot.parcels.as_deref() {
+            let mut each = parcels.events.iter();
+            each.try_for_each(|one| visit(to(&one.event), one.event, parcels.payload(one.start, one.len)))?;
         }
         Ok(())
     }

@@ -29,7 +29,7 @@ use super::team::{Team, lock};
 use crate::contract::{Domain, Placement, Places, Population, Protocol, RandomKey, Share, SimSpan, SimTime};
 pub use outcome::Outcome;
 pub use post::meeting_span;
-use post::{Pace, Post};
+use post::{Next, Pace, Post};
 use slices::Slices;
 
 /// Windows with fewer events per thread than this, on average, are handled by one thread: handing them out would take
@@ -88,6 +88,9 @@ pub struct Settings {
     pub share: Share,
     /// In which partition each node is, where they are not dealt out by number. Cannot be seen in a result.
     pub places: Option<Places>,
+    /// For how many ranks the places are: what goes on from a checkpoint has the places of the run that wrote it, whatever the
+    /// number of ranks is now.
+    pub dealt_to: usize,
     /// No message from one rank to another takes less; `None` if no more is known than of any two nodes.
     pub apart: Option<SimSpan>,
     /// What the access links of nodes carry; without limit if `None`. 16 bytes a node, and what waits in downlinks.
@@ -114,6 +117,7 @@ impl Settings {
             placement: None,
             share: Share::WHOLE,
             places: None,
+            dealt_to: 1,
             apart: None,
             capacity: None,
         }
@@ -395,6 +399,9 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let Standing { mut handled, mut opened, .. } = match self.restored {
             Some(standing) => {
                 slices.pass_first(standing.passed);
+                if let Some(post) = &self.post {
+                    post.go_on(self.shared.windows, standing.window + 1);
+                }
                 standing
             }
             None => {
@@ -412,44 +419,74 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 (0..self.lanes.len()).for_each(|lane| one_lane(lane, job));
             }
         };
-        let (mut survey, mut next) = self.look_round(SimTime::ZERO, &|job| spread(recent, 0, job))?;
-        while let Some(window) = next {
+        let wants = |keeper: &Option<&mut dyn Keeper>| keeper.as_deref().is_some_and(|keeper| keeper.is_wanted());
+        let (mut survey, mut next) =
+            self.look_round(SimTime::ZERO, None, &|| wants(&keeper), &|job| spread(recent, 0, job))?;
+        while let Some(step) = next {
+            let window = match step {
+                Next::Window(window) => window,
+                Next::Keep(after) => {
+                    if let Some(keeper) = keeper.as_deref_mut()
+                        && let Some(ended) = self.keep(after, handled, &mut slices, &survey, keeper)
+                    {
+                        return Ok(ended);
+                    }
+                    next = self.agree(&survey, None, &|| wants(&keeper), &|job| spread(recent, 0, job));
+                    continue;
+                }
+            };
             let start = self.shared.windows.start(window);
             if start >= end {
                 break;
             }
-            let block = self.shared.windows.block(window);
-            if self.shared.windows.block_log2() > 0 && block > opened {
+            let (block, events_before) = (self.shared.windows.block(window), survey.events);
+            let is_opened = self.shared.windows.block_log2() > 0 && block > opened;
+            if is_opened {
                 opened = block;
                 self.exchange(Due::Block(block));
                 spread(recent, 0, Job::Open(block));
-                // Only now is the first window of the block known that has anything to do.
-                (survey, next) = self.look_round(SimTime::from_nanos(start), &|job| spread(recent, 0, job))?;
-                continue;
+            } else {
+                self.close_slices(slices.pass(start));
+                let messages = self.exchange(Due::Window(window));
+                let plan = slices.plan(window, &self.shared.windows, end, self.index_max(&survey));
+                spread(recent, messages, Job::Run(plan));
+                handled += 1;
             }
-            self.close_slices(slices.pass(start));
-            let messages = self.exchange(Due::Window(window));
-            let plan = slices.plan(window, &self.shared.windows, end, self.index_max(&survey));
-            spread(recent, messages, Job::Run(plan));
-            handled += 1;
-            let events_before = survey.events;
-            (survey, next) = self.look_round(SimTime::from_nanos(start), &|job| spread(recent, 0, job))?;
-            recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
-            progress.now.store(start, Ordering::Relaxed);
-            progress.events.store(survey.events, Ordering::Relaxed);
-            if let Some(keeper) = keeper.as_deref_mut().filter(|keeper| keeper.is_wanted()) {
-                let (passed, index_max) = (slices.passed(), survey.index_max);
-                let standing = Standing { window, handled, opened, passed, index_max };
-                let (time, events) = (SimTime::from_nanos(start), survey.events);
-                let write = |out: &mut dyn Write| self.save(standing, out);
-                let handled_until = self.shared.windows.start(window.saturating_add(1));
-                if keeper.keep(&Snapshot { time, events, write: &write }).is_break() && handled_until < end {
-                    return Ok(Ended { windows: handled, stopped: Some(SimTime::from_nanos(handled_until)) });
-                }
+            // Of a block that was just opened, only now is the first window known that has anything to do.
+            let after = (!is_opened).then_some(window);
+            (survey, next) =
+                self.look_round(SimTime::from_nanos(start), after, &|| wants(&keeper), &|job| spread(recent, 0, job))?;
+            if !is_opened {
+                recent = recent - recent / WINDOWS_AVERAGED + (survey.events - events_before);
+                progress.now.store(start, Ordering::Relaxed);
+                progress.events.store(survey.events, Ordering::Relaxed);
             }
         }
         self.close_slices(slices.pass(u64::MAX));
         Ok(Ended { windows: handled, stopped: None })
+    }
+
+    /// Hands the run to `keeper` as it stands on all ranks, every window up to `window` being handled. Returns where it ends,
+    /// if it is broken off here.
+    fn keep(
+        &self,
+        window: u64,
+        handled: u64,
+        slices: &mut Slices,
+        survey: &Survey,
+        keeper: &mut dyn Keeper,
+    ) -> Option<Ended> {
+        let windows = self.shared.windows;
+        let start = windows.start(window);
+        // The last windows may have had nothing to do on this rank.
+        self.close_slices(slices.pass(start));
+        let opened = if windows.block_log2() == 0 { 0 } else { windows.block(window) };
+        let standing = Standing { window, handled, opened, passed: slices.passed(), index_max: survey.index_max };
+        let write = |out: &mut dyn Write| self.save(standing, out);
+        let snapshot = Snapshot { time: SimTime::from_nanos(start), events: survey.events, write: &write };
+        let until = windows.start(window.saturating_add(1));
+        let is_broken = keeper.keep(&snapshot).is_break() && until < self.settings.end.as_nanos();
+        is_broken.then_some(Ended { windows: handled, stopped: Some(SimTime::from_nanos(until)) })
     }
 
     /// Passes so many boundaries between slices.
@@ -467,14 +504,20 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         self.lanes.iter().map(|lane| lock(lane).core.outbox.index_max()).max().unwrap_or(0)
     }
 
-    /// Looks at all lanes after a window that began at `time`, and finds the next one, of which other ranks may have to be
-    /// asked. `spread` does a job in all lanes.
+    /// Looks at all lanes after a window that began at `time`, and finds what to do next, of which other ranks may have to be
+    /// asked: see [`Run::agree`].
     ///
     /// # Errors
     /// As [`Run::survey`].
-    fn look_round(&self, time: SimTime, spread: &dyn Fn(Job)) -> Result<(Survey, Option<u64>), Violation> {
+    fn look_round(
+        &self,
+        time: SimTime,
+        after: Option<u64>,
+        is_wanted: &dyn Fn() -> bool,
+        spread: &dyn Fn(Job),
+    ) -> Result<(Survey, Option<Next>), Violation> {
         let survey = self.survey(time)?;
-        let next = self.agree(&survey, spread);
+        let next = self.agree(&survey, after, is_wanted, spread);
         Ok((survey, next))
     }
 

@@ -1,7 +1,8 @@
 //! Files of checkpoints: what each is of, by whom, and a checksum, around contents that others write and read.
 //!
 //! A file is the mark of the program, the version of this layout, the length of its label and the label as JSON, the
-//! contents, and the BLAKE3 hash of all before it. Nothing of the contents is looked at before the hash is right.
+//! contents, and the BLAKE3 hash of all before it. Nothing of the contents is looked at before the hash is right. The state of a
+//! point is in as many files as there are ranks, and in one that names them, with the length and the hash of each.
 
 use std::io::{self, Read, Seek, SeekFrom, Write};
 
@@ -13,7 +14,7 @@ pub const CHECKPOINT_FOLDER: &str = "checkpoint";
 pub const PARTIAL_FOLDER: &str = "partial";
 
 const MARK: [u8; 12] = *b"qnetsim\0kept";
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Mark, version and length of the label.
 const HEAD_BYTES: usize = MARK.len() + 8;
 const HASH_BYTES: usize = blake3::OUT_LEN;
@@ -29,8 +30,10 @@ pub enum Part {
     Run,
     /// What a finished point found.
     Result,
-    /// The state of a point that is under way.
+    /// The state of a point that is under way: which files it is in.
     State,
+    /// What one rank has of the state of a point.
+    Share,
 }
 
 /// What a file of a checkpoint is of. All of it must be as expected.
@@ -49,6 +52,22 @@ pub struct Label {
     pub seed: u64,
     /// The number of the point, from one; zero of the run.
     pub point: u32,
+}
+
+/// What tells a file of a checkpoint from all others.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Seal {
+    /// Its length.
+    pub bytes: u64,
+    /// The hash at its end, in hexadecimal digits.
+    pub hash: String,
+}
+
+impl Seal {
+    fn new(bytes: u64, hash: blake3::Hash) -> Self {
+        Seal { bytes, hash: hash.to_hex().to_string() }
+    }
 }
 
 /// Why a file of a checkpoint cannot be used.
@@ -75,12 +94,14 @@ pub enum UnusableError {
 struct Hashing<'w> {
     out: &'w mut dyn Write,
     hash: blake3::Hasher,
+    bytes: u64,
 }
 
 impl Write for Hashing<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.out.write(bytes)?;
         self.hash.update(&bytes[..written]);
+        self.bytes += written as u64;
         Ok(written)
     }
 
@@ -94,17 +115,22 @@ impl Label {
     ///
     /// # Errors
     /// Those of `out` and `fill`.
-    pub fn write(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    pub fn write(
+        &self,
+        out: &mut dyn Write,
+        fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<Seal> {
         let label = serde_json::to_vec(self).map_err(io::Error::other)?;
-        let mut hashing = Hashing { out, hash: blake3::Hasher::new() };
+        let mut hashing = Hashing { out, hash: blake3::Hasher::new(), bytes: 0 };
         hashing.write_all(&MARK)?;
         hashing.write_all(&FORMAT.to_le_bytes())?;
         hashing.write_all(&(label.len() as u32).to_le_bytes())?;
         hashing.write_all(&label)?;
         fill(&mut hashing)?;
-        let hash = hashing.hash.finalize();
+        let (hash, bytes) = (hashing.hash.finalize(), hashing.bytes + HASH_BYTES as u64);
         out.write_all(hash.as_bytes())?;
-        out.flush()
+        out.flush()?;
+        Ok(Seal::new(bytes, hash))
     }
 
     /// # Errors
@@ -127,15 +153,19 @@ impl Label {
     }
 }
 
-/// A file of a checkpoint that is whole.
+/// A file of a checkpoint.
 #[derive(Debug)]
 pub struct StoredPart<F> {
     /// What it is of.
     pub label: Label,
     /// The file, at the start of its contents.
     pub file: F,
+    /// Where its contents start.
+    pub start: u64,
     /// How many bytes of contents there are.
     pub bytes: u64,
+    /// What it says of itself, which is so if it is whole.
+    pub seal: Seal,
 }
 
 impl<F: Read + Seek> StoredPart<F> {
@@ -143,7 +173,17 @@ impl<F: Read + Seek> StoredPart<F> {
     ///
     /// # Errors
     /// If it is torn, damaged, or no file of a checkpoint.
-    pub fn open(mut file: F) -> Result<Self, UnusableError> {
+    pub fn open(file: F) -> Result<Self, UnusableError> {
+        let mut stored = StoredPart::begin(file)?;
+        stored.check_hash()?;
+        Ok(stored)
+    }
+
+    /// Reads how `file` begins and ends: whether it is whole is left to others, or to [`StoredPart::check_hash`].
+    ///
+    /// # Errors
+    /// If it is too short, or no file of a checkpoint.
+    pub fn begin(mut file: F) -> Result<Self, UnusableError> {
         let all = file.seek(SeekFrom::End(0))?;
         file.seek(SeekFrom::Start(0))?;
         let mut head = [0; HEAD_BYTES];
@@ -162,33 +202,48 @@ impl<F: Read + Seek> StoredPart<F> {
         if format != FORMAT {
             return Err(UnusableError::Format(format));
         }
-        let body = (HEAD_BYTES + label_len) as u64;
-        if label_len > LABEL_BYTES_MAX || body + HASH_BYTES as u64 > all {
+        let start = (HEAD_BYTES + label_len) as u64;
+        if label_len > LABEL_BYTES_MAX || start + HASH_BYTES as u64 > all {
             return Err(UnusableError::Damaged("it is shorter than it says".to_owned()));
         }
-        check_hash(&mut file, all - HASH_BYTES as u64)?;
-        file.seek(SeekFrom::Start(HEAD_BYTES as u64))?;
         let mut label = vec![0; label_len];
         file.read_exact(&mut label)?;
-        let label =
-            serde_json::from_slice(&label).map_err(|_| UnusableError::Damaged("its label is none".to_owned()))?;
-        Ok(StoredPart { label, file, bytes: all - body - HASH_BYTES as u64 })
+        let mut hash = [0; HASH_BYTES];
+        file.seek(SeekFrom::Start(all - HASH_BYTES as u64))?;
+        file.read_exact(&mut hash)?;
+        let seal = Seal::new(all, hash.into());
+        // A label that cannot be read is only told of when the file is known to be as it was written.
+        let Ok(label) = serde_json::from_slice(&label) else {
+            check_hash(&mut file, &seal)?;
+            return Err(UnusableError::Damaged("its label is none".to_owned()));
+        };
+        file.seek(SeekFrom::Start(start))?;
+        Ok(StoredPart { label, file, start, bytes: all - start - HASH_BYTES as u64, seal })
+    }
+
+    /// Reads all of the file, in a bounded piece of memory.
+    ///
+    /// # Errors
+    /// If it is torn or damaged.
+    pub fn check_hash(&mut self) -> Result<(), UnusableError> {
+        check_hash(&mut self.file, &self.seal)?;
+        self.file.seek(SeekFrom::Start(self.start))?;
+        Ok(())
     }
 }
 
-/// Whether the first `bytes` bytes of `file` have the hash that follows them.
-fn check_hash<F: Read + Seek>(file: &mut F, bytes: u64) -> Result<(), UnusableError> {
+/// Whether `file` has the hash that its `seal` says.
+fn check_hash<F: Read + Seek>(file: &mut F, seal: &Seal) -> Result<(), UnusableError> {
     file.seek(SeekFrom::Start(0))?;
-    let (mut hash, mut buffer, mut left) = (blake3::Hasher::new(), vec![0; BUFFER_BYTES], bytes);
+    let (mut hash, mut buffer, mut left) =
+        (blake3::Hasher::new(), vec![0; BUFFER_BYTES], seal.bytes - HASH_BYTES as u64);
     while left > 0 {
         let piece = &mut buffer[..left.min(BUFFER_BYTES as u64) as usize];
         file.read_exact(piece)?;
         hash.update(piece);
         left -= piece.len() as u64;
     }
-    let mut expected = [0; HASH_BYTES];
-    file.read_exact(&mut expected)?;
-    match hash.finalize() == expected {
+    match Seal::new(seal.bytes, hash.finalize()) == *seal {
         true => Ok(()),
         false => Err(UnusableError::Damaged("its checksum is not that of its contents".to_owned())),
     }
@@ -221,7 +276,10 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read() {
-        let mut stored = StoredPart::open(Cursor::new(written())).unwrap();
+        let mut bytes = Vec::new();
+        let seal = label().write(&mut bytes, &mut |out| out.write_all(b"contents")).unwrap();
+        let mut stored = StoredPart::open(Cursor::new(bytes)).unwrap();
+        assert_eq!(stored.seal, seal);
         let mut contents = vec![0; stored.bytes as usize];
         stored.file.read_exact(&mut contents).unwrap();
         assert_eq!((stored.label, &contents[..]), (label(), &b"contents"[..]));
@@ -242,9 +300,9 @@ mod tests {
         }
         let longer = [&bytes[..], b"x"].concat();
         assert!(matches!(StoredPart::open(Cursor::new(longer)), Err(UnusableError::Damaged(_))));
-        let mut newer = bytes;
-        newer[MARK.len()] = 2;
-        assert!(matches!(StoredPart::open(Cursor::new(newer)), Err(UnusableError::Format(2))));
+        let mut older = bytes;
+        older[MARK.len()] = 1;
+        assert!(matches!(StoredPart::open(Cursor::new(older)), Err(UnusableError::Format(1))));
         assert!(matches!(StoredPart::open(Cursor::new(b"#!/bin/sh")), Err(UnusableError::NoCheckpoint)));
     }
 

@@ -15,7 +15,7 @@ mod record;
 mod sheets;
 mod trace;
 
-pub use checkpoint::{CHECKPOINT_FOLDER, Label, PARTIAL_FOLDER, Part, StoredPart, UnusableError};
+pub use checkpoint::{CHECKPOINT_FOLDER, Label, PARTIAL_FOLDER, Part, Seal, StoredPart, UnusableError};
 pub use compare::{Comparison, Figure, Key, Moved, Results, compare};
 pub use divergence::{Divergence, Step, causes, diverge};
 pub use formats::{human, json, markdown};

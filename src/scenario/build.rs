@@ -166,7 +166,9 @@ fn run_into<'a>(
     let end = SimTime::ZERO + point.warmup + point.measure;
     let mut settings = Settings::new(population, seed, end);
     // What goes on from a checkpoint has its partitions.
-    let partitions_log2 = keeping.as_ref().and_then(Keeping::partitions_log2).or(layout.partitions_log2);
+    let share = ranks.map_or(Share::WHOLE, Ranks::share);
+    let partitions_log2 = keeping.as_ref().and_then(|keeping| keeping.partitions_log2(layout.threads * share.ranks()));
+    let partitions_log2 = partitions_log2.or(layout.partitions_log2);
     (settings.threads, settings.partitions_log2) = (layout.threads, partitions_log2);
     settings.boundaries = boundaries(point, scenario.timeline);
     settings.measured = SimTime::ZERO + point.warmup..end;
@@ -181,9 +183,9 @@ fn run_into<'a>(
     settings.faults = scenario.faults.schedule.clone();
     settings.placement = placement(&scenario.network.latency, seed);
     settings.capacity = scenario.network.capacity;
-    settings.share = ranks.map_or(Share::WHOLE, Ranks::share);
-    let ranks_dealt_to = settings.share.ranks();
-    places::deal_out(&mut settings, scenario, point, ranks_dealt_to);
+    settings.share = share;
+    settings.dealt_to = keeping.as_ref().and_then(Keeping::dealt_to).unwrap_or(share.ranks());
+    places::deal_out(&mut settings, scenario, point);
     let layout = settings.places();
     let (began, keeping) = ((watch.clock)(), RefCell::new(keeping));
     let job = Job { scenario, point, settings, watch, began, sink, keeping, ranks };
@@ -446,7 +448,7 @@ impl Job<'_> {
             ranks,
         };
         if self.settings.share.rank() > 0 {
-            return Err(RunError::Elsewhere);
+            return Err(RunError::Elsewhere(outcome.stopped));
         }
         let found = match outcome.stopped {
             // Figures of mechanisms tell of whole runs.
@@ -474,7 +476,7 @@ impl Job<'_> {
         let mut simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
         let mut keeping = self.keeping.take();
         if let Some(checkpoint) = keeping.as_mut().and_then(|keeping| keeping.from.take()) {
-            simulation = simulation.restore(checkpoint)?;
+            simulation = keeping::all_restored(simulation.restore(checkpoint), self.ranks)?;
         }
         if let Some(ranks) = self.ranks {
             simulation = simulation.over(ranks, with_states);

@@ -16,6 +16,8 @@
 
 mod checkpoints;
 mod files;
+#[path = "../ranks/hub.rs"]
+mod hub;
 mod targets;
 
 use std::collections::BTreeSet;

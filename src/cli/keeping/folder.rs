@@ -1,22 +1,28 @@
 //! The folder of a checkpoint: the run, the results of its finished points, and the state of the one under way.
+//!
+//! Of a state, every rank writes its share, a file of its own; then the first rank writes the file of the state, which names
+//! them all. Until that has its name the state before stands, with its shares.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
 use super::super::Failure;
+use super::super::ranks::Company;
 use super::super::steps::step;
-use crate::engine::Snapshot;
+use crate::engine::{Piece, Snapshot};
 use crate::metrics::PointResult;
 use crate::report::{WriteError, remove_files, temporary_files, write_streamed};
-use crate::results::{CHECKPOINT_FOLDER, Label, Part, StoredPart, UnusableError};
+use crate::results::{CHECKPOINT_FOLDER, Label, Part, Seal, StoredPart, UnusableError};
 
 /// The file of the run: a folder without it holds no checkpoint.
 const RUN_FILE: &str = "run";
-/// Longest note of a run, and longest result of a point, in bytes.
+/// How the names of files end that have the share of a rank.
+const SHARE_END: &str = ".share";
+/// Longest note of a run or of a state, and longest result of a point, in bytes.
 const NOTE_BYTES_MAX: u64 = 16_000_000;
 const RESULT_BYTES_MAX: u64 = 1 << 30;
 /// Most points of a run that are looked for; scenarios have fewer.
@@ -38,6 +44,42 @@ pub(in crate::cli) struct RunNote {
     pub(in crate::cli) threads: Option<u16>,
     /// Milliseconds between checkpoints, if they were asked for.
     pub(in crate::cli) every_ms: Option<u64>,
+}
+
+/// Which files the state of a point is in.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StateNote {
+    /// The simulated time at which it was written, in nanoseconds, which is part of their names.
+    at_ns: u64,
+    /// What each rank wrote.
+    shares: Vec<Seal>,
+}
+
+/// The state of a point, of which all files are there.
+pub(super) struct KeptState {
+    shares: Vec<KeptShare>,
+}
+
+struct KeptShare {
+    path: PathBuf,
+    start: u64,
+    bytes: u64,
+}
+
+impl KeptState {
+    /// How many ranks wrote it.
+    pub(super) fn len(&self) -> usize {
+        self.shares.len()
+    }
+
+    /// What rank `number` wrote.
+    pub(super) fn piece(&self, number: usize) -> io::Result<Piece> {
+        let KeptShare { path, start, bytes } = &self.shares[number];
+        let mut file = File::open(path)?;
+        file.seek(SeekFrom::Start(*start))?;
+        Ok(Piece::new(file, *bytes))
+    }
 }
 
 /// Where a run is kept.
@@ -90,8 +132,8 @@ fn unwritten(error: &WriteError) -> Failure {
     Failure::of(Failure::INPUT_OUTPUT, error)
 }
 
-/// The part in the file `path`, if that is there.
-fn part(path: &Path) -> Result<Option<StoredPart<File>>, Failure> {
+/// The file `path`, if it is there.
+fn opened(path: &Path) -> Result<Option<File>, Failure> {
     let refused = |error: UnusableError| unusable(path, &error);
     match fs::metadata(path) {
         // Before it is opened: a pipe would keep the program waiting for ever.
@@ -100,8 +142,13 @@ fn part(path: &Path) -> Result<Option<StoredPart<File>>, Failure> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(refused(error.into())),
     }
-    let file = File::open(path).map_err(|error| refused(error.into()))?;
-    StoredPart::open(file).map(Some).map_err(refused)
+    File::open(path).map(Some).map_err(|error| refused(error.into()))
+}
+
+/// The part in the file `path`, if that is there.
+fn part(path: &Path) -> Result<Option<StoredPart<File>>, Failure> {
+    let Some(file) = opened(path)? else { return Ok(None) };
+    StoredPart::open(file).map(Some).map_err(|error| unusable(path, &error))
 }
 
 /// All contents of `stored`, at most `bytes_max`.
@@ -114,6 +161,12 @@ fn contents(path: &Path, stored: StoredPart<File>, bytes_max: u64) -> Result<Vec
     let read = stored.file.take(stored.bytes).read_to_end(&mut bytes);
     read.map_err(|error| unusable(path, &error.into()))?;
     Ok(bytes)
+}
+
+/// The names in `folder`; none if it cannot be read.
+fn names(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = fs::read_dir(folder).into_iter().flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
 }
 
 /// Whether the folder `results` of a scenario's results has a checkpoint.
@@ -166,6 +219,12 @@ impl Folder {
         format!("point-{}.state", point + 1)
     }
 
+    /// The file of what rank `rank` has of the state of a point at a time. There is one checkpoint at a time, so what another
+    /// checkpoint names is never written over.
+    fn share_file(point: usize, at_ns: u64, rank: usize) -> String {
+        format!("point-{}-{at_ns}-{rank}{SHARE_END}", point + 1)
+    }
+
     fn result_file(point: usize) -> String {
         format!("point-{}.result", point + 1)
     }
@@ -178,26 +237,83 @@ impl Folder {
         self.clear()?;
         let note = serde_json::to_vec(&self.note).expect("texts and numbers are JSON");
         let label = label_of(&self.scenario, Part::Run, 0)?;
-        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&note));
+        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&note)).map(drop);
         write_streamed(&self.path, RUN_FILE, write).map_err(|error| unwritten(&error))?;
         self.is_begun = true;
         step("run-noted");
         Ok(())
     }
 
-    /// Keeps the state of a point that is under way.
-    pub(super) fn keep_state(&mut self, point: usize, snapshot: &Snapshot<'_>) -> Result<(), Failure> {
-        self.begin()?;
-        let label = self.label(Part::State, point)?;
+    /// Keeps the state of a point that is under way, of which every process of `company` has a share. If one of them cannot
+    /// write, all of them fail, and the state before stands.
+    pub(super) fn keep_state(
+        &mut self,
+        point: usize,
+        snapshot: &Snapshot<'_>,
+        company: &Company<'_>,
+    ) -> Result<(), Failure> {
+        company.first(|| self.begin())?;
+        let at_ns = snapshot.time.as_nanos();
+        let own = self.keep_share(&Folder::share_file(point, at_ns, company.share().rank()), point, snapshot);
+        // Of a rank that failed comes nothing.
+        let sent = own.as_ref().map_or_else(|_| Vec::new(), |seal| postcard::to_stdvec(seal).expect("memory takes it"));
+        let seals: Option<Vec<Seal>> =
+            company.gather(sent).iter().map(|seal| postcard::from_bytes(seal).ok()).collect();
+        let noted = match seals {
+            Some(shares) if company.is_first() => self.note_state(point, &StateNote { at_ns, shares }),
+            _ => Ok(()),
+        };
+        company.agree(own.and(noted))
+    }
+
+    /// Writes what this process has of the state of a point.
+    fn keep_share(&self, name: &str, point: usize, snapshot: &Snapshot<'_>) -> Result<Seal, Failure> {
+        let label = self.label(Part::Share, point)?;
+        let mut seal = None;
         let write = &mut |out: &mut dyn Write| {
             step("state-begun");
-            label.write(&mut Halves { out, is_half: false }, &mut |out| snapshot.write_to(out))?;
+            let sealed = label.write(&mut Halves { out, is_half: false }, &mut |out| snapshot.write_to(out))?;
             step("state-written");
+            seal = Some(sealed);
             Ok(())
         };
+        write_streamed(&self.path, name, write).map_err(|error| unwritten(&error))?;
+        step("share-kept");
+        Ok(seal.expect("what is written is sealed"))
+    }
+
+    /// Makes what `note` says the state of a point, and removes what was its state before.
+    fn note_state(&self, point: usize, note: &StateNote) -> Result<(), Failure> {
+        for (rank, seal) in note.shares.iter().enumerate() {
+            let path = self.path.join(Folder::share_file(point, note.at_ns, rank));
+            if fs::metadata(&path).map(|metadata| metadata.len()).ok() != Some(seal.bytes) {
+                let message = format!(
+                    "error: {}, which rank {rank} has written, is not there\n  all ranks must write into the same folder: \
+                     choose one with --out that their machines share",
+                    path.display()
+                );
+                return Err(Failure { code: Failure::INPUT_OUTPUT, message });
+            }
+        }
+        let label = self.label(Part::State, point)?;
+        let contents = serde_json::to_vec(note).expect("texts and numbers are JSON");
+        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&contents)).map(drop);
         write_streamed(&self.path, &Folder::state_file(point), write).map_err(|error| unwritten(&error))?;
         step("state-kept");
+        self.remove_shares(point, Some(note))?;
+        step("shares-removed");
         Ok(())
+    }
+
+    /// Removes all shares of the state of a point but those that `note` names.
+    fn remove_shares(&self, point: usize, note: Option<&StateNote>) -> Result<(), Failure> {
+        let prefix = format!("point-{}-", point + 1);
+        let named: Vec<String> = note.map_or_else(Vec::new, |note| {
+            (0..note.shares.len()).map(|rank| Folder::share_file(point, note.at_ns, rank)).collect()
+        });
+        let is_gone = |name: &String| name.starts_with(&prefix) && name.ends_with(SHARE_END) && !named.contains(name);
+        let gone: Vec<String> = names(&self.path).filter(is_gone).collect();
+        remove_files(&self.path, &gone).map_err(|error| unwritten(&error))
     }
 
     /// Keeps the result of a finished point, in place of its state.
@@ -205,10 +321,12 @@ impl Folder {
         self.begin()?;
         let label = self.label(Part::Result, point)?;
         let bytes = postcard::to_stdvec(result).expect("memory takes a result");
-        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&bytes));
+        let write = &mut |out: &mut dyn Write| label.write(out, &mut |out| out.write_all(&bytes)).map(drop);
         write_streamed(&self.path, &Folder::result_file(point), write).map_err(|error| unwritten(&error))?;
         step("result-kept");
-        remove_files(&self.path, &[Folder::state_file(point)]).map_err(|error| unwritten(&error))
+        // First the file without which the shares are none.
+        remove_files(&self.path, &[Folder::state_file(point)]).map_err(|error| unwritten(&error))?;
+        self.remove_shares(point, None)
     }
 
     /// Whether the result of a finished point is kept.
@@ -225,9 +343,45 @@ impl Folder {
         result.map(Some).map_err(|error| unusable(&path, &UnusableError::Damaged(error.to_string())))
     }
 
-    /// The state of a point that is under way, if it is kept.
-    pub(super) fn state(&self, point: usize) -> Result<Option<StoredPart<File>>, Failure> {
-        self.own(&self.path.join(Folder::state_file(point)), Part::State, point)
+    /// The state of a point that is under way, if it is kept. The processes of `company` share the work of finding out whether
+    /// all of it is whole; if it is not, it is refused by all.
+    pub(super) fn state(&self, point: usize, company: &Company<'_>) -> Result<Option<KeptState>, Failure> {
+        let path = self.state_path(point);
+        let note = self.own(&path, Part::State, point).and_then(|stored| {
+            let Some(stored) = stored else { return Ok(None) };
+            let bytes = contents(&path, stored, NOTE_BYTES_MAX)?;
+            let note = serde_json::from_slice::<StateNote>(&bytes);
+            note.map(Some).map_err(|error| unusable(&path, &UnusableError::Damaged(error.to_string())))
+        });
+        let Some(note) = company.agree(note)? else { return Ok(None) };
+        let shares = note.shares.iter().enumerate();
+        let shares = shares.map(|(rank, seal)| {
+            let path = self.path.join(Folder::share_file(point, note.at_ns, rank));
+            let is_checked = rank % company.share().ranks() == company.share().rank();
+            self.share(path, point, seal, is_checked)
+        });
+        let shares = company.agree(shares.collect())?;
+        // What was never named, or is no longer.
+        company.first(|| self.remove_shares(point, Some(&note)))?;
+        Ok(Some(KeptState { shares }))
+    }
+
+    /// The share in the file `path`, which must have this `seal`; all of it is read if `is_checked`.
+    fn share(&self, path: PathBuf, point: usize, seal: &Seal, is_checked: bool) -> Result<KeptShare, Failure> {
+        let refused = |error: UnusableError| unusable(&path, &error);
+        let Some(file) = opened(&path)? else {
+            return Err(refused(UnusableError::Damaged("a part of it is missing".to_owned())));
+        };
+        let mut stored = StoredPart::begin(file).map_err(refused)?;
+        if is_checked {
+            stored.check_hash().map_err(refused)?;
+        }
+        self.label(Part::Share, point)?.check(&stored.label).map_err(refused)?;
+        if stored.seal != *seal {
+            return Err(refused(UnusableError::Damaged("it is not what the checkpoint has there".to_owned())));
+        }
+        let StoredPart { start, bytes, .. } = stored;
+        Ok(KeptShare { path, start, bytes })
     }
 
     /// The file of the state of a point.
@@ -253,11 +407,9 @@ impl Folder {
     fn clear(&self) -> Result<(), Failure> {
         remove_files(&self.path, &[RUN_FILE.to_owned()]).map_err(|error| unwritten(&error))?;
         step("run-forgotten");
-        let Ok(entries) = fs::read_dir(&self.path) else { return Ok(()) };
-        let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
-        let is_part =
-            |name: &String| name.starts_with("point-") && (name.ends_with(".state") || name.ends_with(".result"));
-        let mut parts: Vec<String> = names.filter(is_part).collect();
+        let ends = [".state", ".result", SHARE_END];
+        let is_part = |name: &String| name.starts_with("point-") && ends.iter().any(|end| name.ends_with(end));
+        let mut parts: Vec<String> = names(&self.path).filter(is_part).collect();
         parts.extend(temporary_files(&self.path));
         remove_files(&self.path, &parts).map_err(|error| unwritten(&error))
     }

@@ -1,68 +1,57 @@
 //! A run over ranks: every rank loads the scenario and simulates its part; rank 0 alone writes and prints.
 
-use super::super::keeping::is_kept;
-use super::super::run::{
-    Session, check_disk, check_memory_by, command, largest_point_by, load_all, overrides, simulate_by,
-};
+use super::super::resume::{ResumeArgs, find, go_on};
+use super::super::run::{Session, begun, check_disk, check_memory_by, command, largest_point_by, load_all, overrides};
+use super::super::watch::metrics;
 use super::super::{Failure, RunArgs};
-use super::told_elsewhere;
+use super::Company;
 use super::world::World;
 use crate::engine::Ranks;
-use crate::metrics::PointResult;
 use crate::report::check_writable;
-use crate::scenario::build::run_over;
 use crate::scenario::{Scenario, plan};
 
 /// Runs all the scenarios of `args` together with the other ranks. Nothing is simulated before all ranks have found all of
 /// them valid.
 pub(in crate::cli) fn run(args: &RunArgs) -> Result<(), Failure> {
     let world = World::join()?;
-    let scenarios = agreed(&world, prepared(args, &world))?;
-    check_same(&world, &scenarios)?;
-    let mut threads = [u64::from(args.threads.unwrap_or(1))];
-    // Partitions follow from it, so it must be the same everywhere.
-    world.max(&mut threads);
+    let abandon: &(dyn Fn(&Failure) + Sync) = &|failure| world.abandon(failure);
+    let company = Company::of(&world, abandon);
+    let scenarios = company.agree(prepared(args, &world))?;
+    check_same(&company, scenarios.iter())?;
+    let threads = most(&world, args.threads);
+    scenarios.iter().for_each(metrics::expect);
     for (scenario, file) in scenarios.iter().zip(&args.files) {
         let session = Session {
             scenario,
             command: &command(file, &overrides(args)),
             folder: args.out.join(&scenario.name),
-            threads: threads[0] as usize,
-            every: None,
-            quiet: args.quiet,
+            threads,
+            every: args.checkpoint_every.map(|every| every.0),
+            quiet: args.quiet || !company.is_first(),
             format: args.format,
         };
-        if let Err(failure) = run_one(&session, &world) {
-            // The others wait for this one, or will.
-            world.abandon(&failure);
-        }
+        session.run(&mut begun(args, &session, file), &company)?;
     }
     Ok(())
 }
 
-/// Runs a scenario; rank 0 writes its results.
-fn run_one(session: &Session<'_>, world: &World) -> Result<(), Failure> {
-    let (scenario, is_first) = (session.scenario, world.share().rank() == 0);
-    let points = simulate_by(scenario, session.quiet || !is_first, |point, watch| {
-        run_over(scenario, point, session.threads, watch, world)
-    })?;
-    match is_first {
-        true => session.finish(&points, |points| Ok(told(points))),
-        false => Ok(()),
-    }
+/// Goes on with the run that `args` name together with the other ranks. It may have been of any number of ranks.
+pub(in crate::cli) fn resume(args: &ResumeArgs) -> Result<(), Failure> {
+    let world = World::join()?;
+    let abandon: &(dyn Fn(&Failure) + Sync) = &|failure| world.abandon(failure);
+    let company = Company::of(&world, abandon);
+    let kept = company.agree(find(args))?;
+    check_same(&company, std::iter::once(&kept.scenario))?;
+    let threads = most(&world, args.threads.or(kept.threads));
+    go_on(args, kept, threads, &company)
 }
 
-/// What there is to tell of the ranks, for people.
-fn told(points: &[PointResult]) -> String {
-    let ranks = points.iter().filter_map(|point| point.engine.ranks);
-    let Some((ranks, messages, bytes)) = ranks.fold(None, |sum: Option<(usize, u64, u64)>, ranks| {
-        let (_, messages, bytes) = sum.unwrap_or_default();
-        Some((ranks.ranks, messages + ranks.remote_messages, bytes + ranks.remote_bytes))
-    }) else {
-        return String::new();
-    };
-    let each = if messages > 0 { format!(", {:.1} bytes each", bytes as f64 / messages as f64) } else { String::new() };
-    format!("{ranks} ranks sent each other {messages} messages{each}\n")
+/// The threads of each rank, of which this one was told to have `own`.
+fn most(world: &World, own: Option<u16>) -> usize {
+    // Partitions follow from it, so it must be the same everywhere.
+    let mut threads = [u64::from(own.unwrap_or(1))];
+    world.max(&mut threads);
+    threads[0] as usize
 }
 
 /// The scenarios, if this rank can run its part of them. Rank 0 makes sure that results can be written.
@@ -70,11 +59,6 @@ fn prepared(args: &RunArgs, world: &World) -> Result<Vec<Scenario>, Failure> {
     let bad = |message: String| Err(Failure { code: Failure::BAD_SCENARIO, message: format!("error: {message}") });
     if args.trace.is_wanted() {
         return bad("a run over ranks cannot be traced: leave out --trace, or run it without mpirun".to_owned());
-    }
-    if args.checkpoint_every.is_some() {
-        return bad(
-            "a run over ranks takes no checkpoints: leave out --checkpoint-every, or run it without mpirun".to_owned()
-        );
     }
     if args.list {
         return bad("--list runs nothing: call it without mpirun".to_owned());
@@ -101,51 +85,26 @@ fn prepared(args: &RunArgs, world: &World) -> Result<Vec<Scenario>, Failure> {
         for scenario in &scenarios {
             let folder = args.out.join(&scenario.name);
             check_writable(&folder).map_err(|error| Failure::of(Failure::INPUT_OUTPUT, &error))?;
-            if is_kept(&folder) {
-                let folder = folder.display();
-                return bad(format!(
-                    "{folder} has the checkpoint of a run that was interrupted\n  qnetsim resume {folder}   goes on with it, \
-                     without mpirun; or choose another folder with --out"
-                ));
-            }
         }
     }
     Ok(scenarios)
 }
 
-/// What this rank has prepared, if all ranks have. Else the first of those that failed says why.
-fn agreed<T>(world: &World, prepared: Result<T, Failure>) -> Result<T, Failure> {
-    let share = world.share();
-    // The first rank that failed has the largest number.
-    let own = prepared.as_ref().err().map_or(0, |_| (share.ranks() - share.rank()) as u64);
-    let mut first = [own];
-    world.max(&mut first);
-    match prepared {
-        Ok(prepared) if first[0] == 0 => Ok(prepared),
-        Err(failure) if first[0] == own => Err(failure),
-        _ => Err(told_elsewhere()),
-    }
-}
-
 /// Refuses scenarios that are not the same on all ranks.
-fn check_same(world: &World, scenarios: &[Scenario]) -> Result<(), Failure> {
+fn check_same<'s>(company: &Company<'_>, scenarios: impl Iterator<Item = &'s Scenario>) -> Result<(), Failure> {
+    let Some(ranks) = company.ranks() else { return Ok(()) };
     let mut hasher = blake3::Hasher::new();
     hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-    scenarios.iter().for_each(|scenario| {
+    scenarios.for_each(|scenario| {
         hasher.update(scenario.hash.as_bytes());
     });
     let hash = u64::from_le_bytes(*hasher.finalize().as_bytes().first_chunk().expect("a hash has 32 bytes"));
     // The largest hash, and what is left to the smallest.
     let mut ends = [hash, !hash];
-    world.max(&mut ends);
-    if ends[0] == !ends[1] {
-        return Ok(());
-    }
-    if world.share().rank() > 0 {
-        return Err(told_elsewhere());
-    }
+    ranks.max(&mut ends);
+    let is_same = ends[0] == !ends[1];
     let message =
         "error: the ranks have read different scenarios, or are different versions: give all machines the same files"
             .to_owned();
-    Err(Failure { code: Failure::BAD_SCENARIO, message })
+    company.agree(if is_same { Ok(()) } else { Err(Failure { code: Failure::BAD_SCENARIO, message }) })
 }

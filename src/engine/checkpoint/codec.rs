@@ -17,13 +17,20 @@ pub(in crate::engine) struct Encoder<'w> {
     buffer: Box<[u8]>,
     /// Bytes of the buffer that are filled.
     filled: usize,
+    /// Bytes that have left the buffer.
+    emptied: u64,
     /// What the output said; the encoding has no place for it.
     error: Option<io::Error>,
 }
 
 impl<'w> Encoder<'w> {
     pub(in crate::engine) fn new(out: &'w mut dyn Write) -> Self {
-        Encoder { out, buffer: vec![0; BUFFER].into_boxed_slice(), filled: 0, error: None }
+        Encoder { out, buffer: vec![0; BUFFER].into_boxed_slice(), filled: 0, emptied: 0, error: None }
+    }
+
+    /// Bytes so far.
+    pub(in crate::engine) fn position(&self) -> u64 {
+        self.emptied + self.filled as u64
     }
 
     /// Writes `value`.
@@ -39,6 +46,7 @@ impl<'w> Encoder<'w> {
 
     fn empty(&mut self) -> io::Result<()> {
         self.out.write_all(&self.buffer[..self.filled])?;
+        self.emptied += self.filled as u64;
         self.filled = 0;
         Ok(())
     }
@@ -136,7 +144,8 @@ impl<'r> Decoder<'r> {
         self.at == self.end && self.left == 0
     }
 
-    fn remaining(&self) -> u64 {
+    /// Bytes that are not taken yet.
+    pub(in crate::engine) fn remaining(&self) -> u64 {
         self.left + (self.end - self.at) as u64
     }
 

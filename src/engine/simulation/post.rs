@@ -29,6 +29,8 @@ pub(super) struct Post<'a> {
     meetings: AtomicU64,
     /// The first window that ranks have to meet for.
     horizon: AtomicU64,
+    /// The horizon at which the run was kept last.
+    kept: AtomicU64,
 }
 
 /// When ranks meet.
@@ -79,33 +81,65 @@ struct Mail {
     incoming: Vec<Vec<u8>>,
 }
 
+/// What a rank does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    /// Handle this window.
+    Window(u64),
+    /// Keep the run as it stands: all ranks have handled all windows up to this one.
+    Keep(u64),
+}
+
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
-    /// The next window of this rank, of which `survey` tells; `None` if nothing is left to happen anywhere. Where ranks have
-    /// to meet for it, they agree on what is next, and send each other what is due until they meet again. `spread` does a
-    /// job in all lanes.
-    pub(super) fn agree(&self, survey: &Survey, spread: &dyn Fn(Job)) -> Option<u64> {
-        let Some(post) = &self.post else { return survey.next };
+    /// What this rank does next, of which `survey` tells; `None` if nothing is left to happen anywhere. Where ranks have to
+    /// meet for it, they agree on what is next, and send each other what is due until they meet again. `spread` does a job
+    /// in all lanes.
+    ///
+    /// The run is kept if a rank finds that this `is_wanted` now that all have handled everything up to the same window: the
+    /// window `after`, or, where ranks meet only now and then, the one before they meet.
+    pub(super) fn agree(
+        &self,
+        survey: &Survey,
+        after: Option<u64>,
+        is_wanted: &dyn Fn() -> bool,
+        spread: &dyn Fn(Job),
+    ) -> Option<Next> {
+        let Some(post) = &self.post else {
+            return after.filter(|_| is_wanted()).map(Next::Keep).or(survey.next.map(Next::Window));
+        };
         let (windows, end) = (self.shared.windows, self.settings.end.as_nanos());
         // No rank leaves before all have come to the end.
         let mut own = survey.next.filter(|&window| windows.start(window) < end);
         loop {
             let horizon = post.horizon.load(Ordering::Relaxed);
             if let Some(window) = own.filter(|&window| window < horizon) {
-                return Some(window);
+                return Some(Next::Window(window));
             }
+            let handled = match post.pace {
+                Pace::Windows => after,
+                // Once is enough.
+                Pace::Blocks(_) if post.kept.load(Ordering::Relaxed) == horizon => None,
+                Pace::Blocks(_) => horizon.checked_sub(1),
+            };
             let is_mailed = |window| {
                 let trip = self.trip(post.pace, window);
                 self.lanes.iter().any(|lane| lock(lane).core.outbox.has_foreign(trip, self.settings.share))
             };
             let stretch = |window| post.pace.stretch(windows, window);
-            // The largest of these tells the first stretch, and whether anybody has mail for it.
-            let mut agreed = [own.map_or(0, |window| (!stretch(window)) << 1 | u64::from(is_mailed(window)))];
+            // The largest of the first tells the first stretch, and whether anybody has mail for it.
+            let first = own.map_or(0, |window| (!stretch(window)) << 1 | u64::from(is_mailed(window)));
+            let mut agreed = [first, u64::from(handled.is_some() && is_wanted())];
             post.ranks.max(&mut agreed);
             post.meetings.fetch_add(1, Ordering::Relaxed);
-            if agreed[0] <= 1 {
+            let [first, is_kept] = agreed;
+            if first <= 1 {
                 return None;
             }
-            let (stretch, is_mailed) = (!(agreed[0] >> 1) & (u64::MAX >> 1), agreed[0] & 1 == 1);
+            if let Some(handled) = handled.filter(|_| is_kept > 0) {
+                post.kept.store(horizon, Ordering::Relaxed);
+                return Some(Next::Keep(handled));
+            }
+            let (stretch, is_mailed) = (!(first >> 1) & (u64::MAX >> 1), first & 1 == 1);
             let first = match post.pace {
                 Pace::Windows => stretch,
                 Pace::Blocks(blocks) => windows.first_of(stretch * blocks),
@@ -114,7 +148,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 self.ship(self.trip(post.pace, first), spread);
             }
             match post.pace {
-                Pace::Windows => return Some(first),
+                Pace::Windows => return Some(Next::Window(first)),
                 Pace::Blocks(blocks) => post.horizon.store(windows.first_of((stretch + 1) * blocks), Ordering::Relaxed),
             }
             let next = self.lanes.iter().filter_map(|lane| lock(lane).next).min();
@@ -189,6 +223,16 @@ impl<'a> Post<'a> {
             exchanges: AtomicU64::new(0),
             meetings: AtomicU64::new(0),
             horizon: AtomicU64::new(0),
+            kept: AtomicU64::new(0),
+        }
+    }
+
+    /// Goes on where everything before `window` was handled, and every rank has the messages to its nodes: until the end of
+    /// the stretch that `window` is in, none can come from another rank.
+    pub(super) fn go_on(&self, windows: Windows, window: u64) {
+        if let Pace::Blocks(blocks) = self.pace {
+            let stretch = self.pace.stretch(windows, window);
+            self.horizon.store(windows.first_of((stretch + 1) * blocks), Ordering::Relaxed);
         }
     }
 
@@ -283,7 +327,8 @@ impl<'a> Post<'a> {
         if is_first {
             incoming.iter().skip(1).for_each(|part| outcome.absorb(decoded(part)));
         }
-        if self.with_states {
+        // Nobody asks for the states of a run that was broken off.
+        if self.with_states && outcome.stopped.is_none() {
             self.gather_states(outcome, mail.outgoing.len(), population, places);
         }
     }

@@ -1,9 +1,10 @@
-//! A run between two windows as a checkpoint has it: written, and read into a run that has just been built.
+//! A run between two windows as a checkpoint has it: written by each rank, and read by each into a run that has just been
+//! built.
 
 use std::io::{self, Write};
 
 use super::super::access::Access;
-use super::super::checkpoint::{Checkpoint, CheckpointError, Decoder, Encoder, Shape, Standing};
+use super::super::checkpoint::{Checkpoint, CheckpointError, Decoder, Encoder, Opened, Sections, Shape, Standing};
 use super::super::context::Shared;
 use super::super::digest::Digest;
 use super::super::event::{Alarm, Event};
@@ -18,25 +19,19 @@ use super::super::team::lock;
 use super::super::wheel::TimerWheel;
 use super::{Run, Simulation};
 use crate::contract::{NodeId, Placement, Protocol};
-use crate::metrics::Judgement;
 
-/// Stands at the end of what is written.
-const END: u64 = 0x7171_6e65_7473_696d;
 /// Longest payload of a message.
 const DATAGRAM_MAX: usize = 65_507;
 
 impl<P: Protocol, N: Network, O: Probe> Simulation<'_, P, N, O> {
     /// Goes on from `checkpoint` instead of the start. The run must be that of the checkpoint, with as many partitions;
-    /// threads may differ. Probes see what comes, not what was before.
+    /// threads and ranks may differ. Where there are ranks, all go on from the same checkpoint, and each reads of it what its
+    /// share needs. Probes see what comes, not what was before.
     ///
     /// # Errors
     /// If the checkpoint is damaged or of another run.
-    ///
-    /// # Panics
-    /// If the run has other ranks: they take no checkpoints.
     pub fn restore(mut self, checkpoint: Checkpoint<'_>) -> Result<Self, CheckpointError> {
-        assert!(self.run.settings.share.is_whole(), "ranks take no checkpoints");
-        self.run.load(checkpoint)?;
+        self.run.load(&checkpoint)?;
         Ok(self)
     }
 }
@@ -48,6 +43,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let parts = [settings.meters, settings.delays, settings.judgements, self.shared.lives.is_some()];
         Shape {
             partitions_log2: self.shared.places.partitions_log2(),
+            dealt_to: settings.dealt_to as u64,
             population: settings.population,
             seed: settings.seed,
             end: settings.end,
@@ -66,43 +62,91 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         Tally::new(self.shared.protocol.kinds().len(), self.settings.delays, regions)
     }
 
-    /// Writes the run as it stands after a window. What is written does not depend on threads but for the order of
-    /// messages and judgements, which nothing depends on.
+    /// Writes what this process has of the run as it stands after a window. What is written does not depend on threads but for
+    /// the order of messages and judgements, which nothing depends on.
     pub(super) fn save(&self, standing: Standing, out: &mut dyn Write) -> io::Result<()> {
+        let (lanes, partitions_log2) = (self.lanes.len(), self.shared.places.partitions_log2());
         let mut to = Encoder::new(out);
         to.put(&self.shape())?;
         to.put(&standing)?;
-        let lanes = self.lanes.len();
-        for number in 0..self.partitions {
-            save_partition(&lock(&self.lanes[number % lanes]).partitions[number / lanes], &mut to)?;
+        let mut sections = Sections::begin(&to, self.settings.share.partitions(partitions_log2));
+        self.save_counts(&mut to)?;
+        sections.end(&to);
+        for place in 0..self.partitions {
+            save_partition(&lock(&self.lanes[place % lanes]).partitions[place / lanes], &mut to)?;
+            sections.end(&to);
         }
+        for partition in 0..1 << partitions_log2 {
+            for lane in &self.lanes {
+                lock(lane).core.outbox.each(standing.window, partition, |window, to_node, event, payload| {
+                    let Event { offset, from, sequence, message, .. } = event;
+                    to.put(&(window, to_node, offset, from, sequence))?;
+                    to.put(&(message, payload))
+                })?;
+            }
+            sections.end(&to);
+        }
+        sections.finish(to)
+    }
+
+    /// Writes what all lanes counted.
+    fn save_counts(&self, to: &mut Encoder<'_>) -> io::Result<()> {
         let (mut tally, mut digest) = (self.tally(), 0u64);
         for lane in &self.lanes {
             let core = &lock(lane).core;
-            core.outbox.each(standing.window, |window, to_node, event, payload| {
-                let Event { offset, from, sequence, message, .. } = event;
-                to.put(&Some((window, to_node, offset, from, sequence)))?;
-                to.put(&(message, payload))
-            })?;
             tally.absorb(&core.tally);
             digest = digest.wrapping_add(core.digest.value());
         }
-        to.put(&None::<()>)?;
-        tally.save(&mut to)?;
+        tally.save(to)?;
         to.put(&digest)?;
         for lane in &self.lanes {
-            lock(lane).core.judgements.iter().try_for_each(|judgement| to.put(&Some(judgement)))?;
+            lock(lane).core.judgements.iter().try_for_each(|judgement| to.put(judgement))?;
         }
-        to.put(&None::<()>)?;
-        to.put(&END)?;
-        to.finish()
+        Ok(())
     }
 
-    fn load(&mut self, checkpoint: Checkpoint<'_>) -> Result<(), CheckpointError> {
-        let Checkpoint { shape, mut decoder } = checkpoint;
-        self.shape().check(&shape)?;
-        let from = &mut decoder;
-        let standing: Standing = from.get()?;
+    /// Reads of all pieces of `checkpoint` what the share of this process needs.
+    fn load(&mut self, checkpoint: &Checkpoint<'_>) -> Result<(), CheckpointError> {
+        let (share, partitions_log2) = (self.settings.share, self.shared.places.partitions_log2());
+        let mut found = vec![false; 1 << partitions_log2];
+        let mut agreed: Option<Standing> = None;
+        for number in 0..checkpoint.pieces {
+            let mut piece = (checkpoint.open)(number).map_err(CheckpointError::Read)?;
+            let mut piece = Opened::begin(&mut piece)?;
+            self.shape().check(&piece.shape)?;
+            let standing = piece.standing;
+            self.check_standing(&standing, &agreed)?;
+            let handled = agreed.map_or(0, |agreed| agreed.handled).max(standing.handled);
+            agreed = Some(Standing { handled, ..standing });
+            for lane in &self.lanes {
+                lock(lane).core.outbox.stand_at(standing.opened, standing.index_max);
+            }
+            // What was counted need only be in the sums of all ranks.
+            if number % share.ranks() == share.rank() {
+                self.load_counts(&standing, piece.counts()?)?;
+            }
+            self.load_partitions(&standing, &mut piece, &mut found)?;
+            for partition in share.partitions(partitions_log2) {
+                self.load_messages(standing.window, partition, piece.messages(partition)?)?;
+            }
+        }
+        let standing = agreed.filter(|_| found.iter().all(|&is_found| is_found));
+        let Some(standing) = standing else {
+            return Err(CheckpointError::damaged("it has not all partitions"));
+        };
+        for lane in &self.lanes {
+            let lane = &mut *lock(lane);
+            for _ in lane.core.tally.closed_slices()..standing.passed {
+                lane.core.tally.close_slice();
+            }
+            lane.find_next(self.shared.windows, standing.window);
+        }
+        self.restored = Some(standing);
+        Ok(())
+    }
+
+    /// Whether this run can stand at `standing`, and `agreed`, where another piece stands, is the same place.
+    fn check_standing(&self, standing: &Standing, agreed: &Option<Standing>) -> Result<(), CheckpointError> {
         let windows = self.shared.windows;
         let is_at_home = standing.passed <= self.settings.boundaries.len()
             && windows.start(standing.window) < self.settings.end.as_nanos()
@@ -110,59 +154,82 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         if !is_at_home {
             return Err(CheckpointError::damaged("it stands where no run stands"));
         }
-        let lanes = self.lanes.len();
-        for number in 0..self.partitions {
-            let Lane { partitions, core, .. } = &mut *lock(&self.lanes[number % lanes]);
-            load_partition(&self.shared, &mut partitions[number / lanes], &mut core.alarms, standing.window, from)?;
+        match agreed.is_none_or(|agreed| agreed.is_at(standing)) {
+            true => Ok(()),
+            false => Err(CheckpointError::damaged("its pieces were written at different times")),
         }
-        for lane in &self.lanes {
-            lock(lane).core.outbox.stand_at(standing.opened, standing.index_max);
+    }
+
+    /// Adds what a rank counted to what the first lane did.
+    fn load_counts(&self, standing: &Standing, mut from: Decoder<'_>) -> Result<(), CheckpointError> {
+        let first = &mut lock(&self.lanes[0]).core;
+        let mut tally = self.tally();
+        tally.load(&mut from, standing.passed)?;
+        first.tally.absorb(&tally);
+        first.digest = Digest::at(first.digest.value().wrapping_add(from.get()?));
+        while !from.is_at_end() {
+            first.judgements.push(from.get()?);
         }
-        self.load_messages(standing.window, from)?;
-        {
-            let first = &mut lock(&self.lanes[0]).core;
-            first.tally.load(from, standing.passed)?;
-            first.digest = Digest::at(from.get()?);
-            while let Some(judgement) = from.get::<Option<Judgement>>()? {
-                first.judgements.push(judgement);
-            }
-        }
-        for lane in &self.lanes {
-            let lane = &mut *lock(lane);
-            for _ in lane.core.tally.closed_slices()..standing.passed {
-                lane.core.tally.close_slice();
-            }
-            lane.find_next(windows, standing.window);
-        }
-        if from.get::<u64>()? != END || !from.is_at_end() {
-            return Err(CheckpointError::damaged("it does not end where it should"));
-        }
-        self.restored = Some(standing);
         Ok(())
     }
 
-    /// Reads the messages under way after `window`, each into the lane of its receiver.
-    fn load_messages(&self, window: u64, from: &mut Decoder<'_>) -> Result<(), CheckpointError> {
+    /// Reads those partitions of `piece` that this process holds, and notes all that it has as `found`.
+    fn load_partitions(
+        &self,
+        standing: &Standing,
+        piece: &mut Opened<'_>,
+        found: &mut [bool],
+    ) -> Result<(), CheckpointError> {
+        let (lanes, share) = (self.lanes.len(), self.settings.share);
+        let held = piece.held().to_vec();
+        for (place, &partition) in held.iter().enumerate() {
+            if std::mem::replace(&mut found[partition as usize], true) {
+                return Err(CheckpointError::damaged("it has a partition twice"));
+            }
+            if share.holds(partition) {
+                let number = share.place(partition);
+                let Lane { partitions, core, .. } = &mut *lock(&self.lanes[number % lanes]);
+                let (own, alarms) = (&mut partitions[number / lanes], &mut core.alarms);
+                let mut from = piece.partition(place)?;
+                load_partition(&self.shared, own, alarms, standing.window, &mut from)?;
+                check_end(&from)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the messages to `partition` that are under way after `window` into its lane.
+    fn load_messages(&self, window: u64, partition: u32, mut from: Decoder<'_>) -> Result<(), CheckpointError> {
         let Shared { windows, population, places, .. } = &self.shared;
-        let partition_mask = self.partitions - 1;
-        while let Some((due, to, offset, sender, sequence)) = from.get::<Option<(u64, NodeId, u32, NodeId, u32)>>()? {
+        let (place, partitions_log2) = (self.settings.share.place(partition), places.partitions_log2());
+        let Lane { partitions, core, .. } = &mut *lock(&self.lanes[place % self.lanes.len()]);
+        let nodes = partitions[place / self.lanes.len()].nodes.len();
+        while !from.is_at_end() {
+            let (due, to, offset, sender, sequence): (u64, u32, u32, NodeId, u32) = from.get()?;
             let (message, payload): (P::Message, Vec<u8>) = from.get()?;
             let is_sound = due > window
-                && to.max(sender) < population.total()
+                && sender < population.total()
+                && to & ((1 << partitions_log2) - 1) == partition
+                && ((to >> partitions_log2) as usize) < nodes
                 && u64::from(offset) < windows.length()
                 && payload.len() <= DATAGRAM_MAX;
             if !is_sound {
                 return Err(CheckpointError::damaged("a message is of the past, of nobody, or too long"));
             }
-            let event = Event { offset, index: to >> places.partitions_log2(), from: sender, sequence, message };
-            let lane = (to as usize & partition_mask) % self.lanes.len();
-            let outbox = &mut lock(&self.lanes[lane]).core.outbox;
+            let event = Event { offset, index: to >> partitions_log2, from: sender, sequence, message };
             match payload.is_empty() {
-                true => outbox.push(window, due, to, event),
-                false => outbox.push_parcel(window, due, to, event, &payload),
+                true => core.outbox.push(window, due, to, event),
+                false => core.outbox.push_parcel(window, due, to, event, &payload),
             }
         }
         Ok(())
+    }
+}
+
+fn check_end(from: &Decoder<'_>) -> Result<(), CheckpointError> {
+    match from.is_at_end() {
+        true => Ok(()),
+        false => Err(CheckpointError::damaged("a section has more than its partition")),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::{Aside, Watch, run_into};
 use crate::contract::SimTime;
-use crate::engine::{Checkpoint, CheckpointError, Keeper, Violation};
+use crate::engine::{Checkpoint, CheckpointError, Keeper, Ranks, Violation};
 use crate::metrics::PointResult;
 use crate::scenario::{Point, Scenario};
 
@@ -12,11 +12,24 @@ pub struct Keeping<'a> {
     pub keeper: &'a mut dyn Keeper,
     /// Where the point goes on, if not at its start.
     pub from: Option<Checkpoint<'a>>,
+    /// Whether more ranks may go on with what is kept, so that there should be partitions for them.
+    pub has_spare: bool,
 }
 
+/// How many partitions a thread has where more ranks may go on: each costs some microseconds a window.
+const SPARE: usize = 4;
+
 impl Keeping<'_> {
-    pub(super) fn partitions_log2(&self) -> Option<u32> {
-        self.from.as_ref().map(Checkpoint::partitions_log2)
+    /// Base-2 logarithm of the number of partitions that the run must have, with so many `threads` on all ranks; `None` if any
+    /// will do.
+    pub(super) fn partitions_log2(&self, threads: usize) -> Option<u32> {
+        let spare = || self.has_spare.then(|| (SPARE * threads).next_power_of_two().ilog2().min(16));
+        self.from.as_ref().map(Checkpoint::partitions_log2).or_else(spare)
+    }
+
+    /// For how many ranks the places of nodes must be; `None` if for those that there are.
+    pub(super) fn dealt_to(&self) -> Option<usize> {
+        self.from.as_ref().map(Checkpoint::dealt_to)
     }
 }
 
@@ -29,9 +42,12 @@ pub enum Ending {
     Broken {
         /// The end of what was simulated.
         at: SimTime,
-        /// What was measured until then, without figures of mechanisms; `None` if measuring had not begun.
+        /// What was measured until then, without figures of mechanisms; `None` if measuring had not begun, and on all ranks
+        /// but the first.
         result: Option<Box<PointResult>>,
     },
+    /// It went to its end, and rank 0 has the result.
+    Elsewhere,
 }
 
 /// Why a point has no result.
@@ -46,30 +62,51 @@ pub enum RunError {
     /// It was broken off before measuring began.
     #[error("it was broken off at {0}, before measuring began")]
     Unmeasured(SimTime),
-    /// It ran to its end, and rank 0 has the result.
+    /// It ran to its end, or was broken off where this says, and rank 0 has the result.
     #[error("rank 0 has the result")]
-    Elsewhere,
+    Elsewhere(Option<SimTime>),
+    /// Another rank cannot go on from the checkpoint.
+    #[error("another rank cannot go on")]
+    OtherRank,
 }
 
-/// As [`run_point`](super::run_point), kept by `keeping`.
+/// As [`run_point`](super::run_point), kept by `keeping`; together with other `ranks`, if there are any, all of which call
+/// this with the same scenario, point, number of threads and checkpoint.
 ///
 /// # Errors
-/// As [`run_point`](super::run_point), and if the run cannot go on from the checkpoint.
+/// As [`run_point`](super::run_point), and if the run cannot go on from the checkpoint: then it does on no rank.
 pub fn run_kept<'a>(
     scenario: &'a Scenario,
     point: &'a Point,
     threads: usize,
     watch: &'a Watch<'a>,
     keeping: Keeping<'a>,
+    ranks: Option<&'a dyn Ranks>,
 ) -> Result<Ending, RunError> {
-    let aside = Aside { keeping: Some(keeping), ..Aside::default() };
+    let aside = Aside { keeping: Some(keeping), ranks, ..Aside::default() };
     match run_into(scenario, point, threads.into(), watch, aside) {
         Ok(result) if result.measure == point.measure => Ok(Ending::Whole(Box::new(result))),
         Ok(result) => {
             let at = SimTime::ZERO + result.warmup + result.measure;
             Ok(Ending::Broken { at, result: Some(Box::new(result)) })
         }
-        Err(RunError::Unmeasured(at)) => Ok(Ending::Broken { at, result: None }),
+        Err(RunError::Unmeasured(at) | RunError::Elsewhere(Some(at))) => Ok(Ending::Broken { at, result: None }),
+        Err(RunError::Elsewhere(None)) => Ok(Ending::Elsewhere),
         Err(error) => Err(error),
+    }
+}
+
+/// What one rank made of a checkpoint, if all ranks could.
+///
+/// # Errors
+/// If this rank or another one cannot go on from it.
+pub(super) fn all_restored<T>(restored: Result<T, CheckpointError>, ranks: Option<&dyn Ranks>) -> Result<T, RunError> {
+    let mut failed = [u64::from(restored.is_err())];
+    if let Some(ranks) = ranks {
+        ranks.max(&mut failed);
+    }
+    match restored {
+        Ok(_) if failed[0] > 0 => Err(RunError::OtherRank),
+        restored => Ok(restored?),
     }
 }

@@ -32,7 +32,7 @@ pub fn run_over(
     let aside = Aside { ranks: Some(ranks), ..Aside::default() };
     match run_into(scenario, point, threads.into(), watch, aside) {
         Ok(result) => Ok(Some(result)),
-        Err(RunError::Elsewhere) => Ok(None),
+        Err(RunError::Elsewhere(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -108,12 +108,12 @@ fn chain(regions: usize, near: impl Fn(usize, usize) -> SimSpan) -> Vec<usize> {
     chain
 }
 
-/// Deals out the nodes of `point` to `ranks` ranks in `settings`, whose share may be of another number of ranks: a run that
-/// goes on from a checkpoint keeps its partitions.
-pub(super) fn deal_out(settings: &mut Settings, scenario: &Scenario, point: &Point, ranks: usize) {
+/// Deals out the nodes of `point` in `settings` to as many ranks as these say, whose share may be of another number of ranks: a
+/// run that goes on from a checkpoint keeps its partitions.
+pub(super) fn deal_out(settings: &mut Settings, scenario: &Scenario, point: &Point) {
     let (population, seed, partitions_log2) = (settings.population, settings.seed, settings.partitions_log2());
     // There may be more ranks than partitions.
-    let ranks = ranks.min(1 << partitions_log2);
+    let ranks = settings.dealt_to.min(1 << partitions_log2);
     let deal = Deal::of(scenario, point, ranks);
     let placement = settings.placement.as_ref();
     let rank_of: Vec<u16> = match (&deal, placement) {
