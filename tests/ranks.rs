@@ -1,5 +1,8 @@
 //! Runs over several ranks, which here are threads of one process: what they find together is what one process finds.
 
+#[path = "ranks/scaling.rs"]
+mod scaling;
+
 use std::path::Path;
 use std::sync::{Barrier, Mutex};
 
