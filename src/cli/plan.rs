@@ -13,8 +13,9 @@ use super::text::paragraph;
 use super::{Failure, print};
 use crate::metrics::available_memory;
 use crate::report::{count, metric, table_with};
-use crate::scenario::Scenario;
+use crate::scenario::plan::scaling::{CLUSTERS, Cluster, Load, MEASURED, Seconds};
 use crate::scenario::plan::{Forecast, forecast, memory_of_rank, memory_with_margin};
+use crate::scenario::{Point, Scenario};
 use calibration::Calibrations;
 
 pub(super) const PLAN_EXAMPLES: &str = "Examples:
@@ -39,7 +40,8 @@ pub(super) struct PlanArgs {
     threads: Option<u16>,
 
     /// Plan for so many processes over MPI, each with the threads of --threads: memory is that of the one that takes the most,
-    /// and there are no times. For approaches of which a rank holds more than its own nodes it is an upper bound.
+    /// an upper bound for approaches of which a rank holds more than its own nodes; and times are projected for networks
+    /// that are stated, by a model that was fitted to two ranks on one machine.
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=65_536))]
     ranks: Option<u32>,
 
@@ -82,6 +84,33 @@ struct Row {
     disk_bytes: u64,
     /// Wall time, an estimate from small runs on this machine; `None` if there is none.
     time_s: Option<f64>,
+    /// Over ranks: wall time by a model, by network.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    projected: Vec<Projection>,
+}
+
+/// What a point takes over ranks that a network joins, by a model, in seconds.
+#[derive(Clone, Copy, Debug, Serialize)]
+struct Projection {
+    network: &'static str,
+    compute_s: f64,
+    exchange_s: f64,
+    latency_s: f64,
+    time_s: f64,
+}
+
+impl Projection {
+    /// The projections of `point`, one for each network.
+    fn all(scenario: &Scenario, point: &Point, ranks: usize, threads: usize) -> Vec<Projection> {
+        let load = Load::of(scenario, point, ranks, threads);
+        let one = |cluster: &Cluster| {
+            let seconds = load.seconds(&MEASURED, Some(cluster));
+            let (Seconds { compute, exchange, latency }, network) = (seconds, cluster.name);
+            let time_s = seconds.total();
+            Projection { network, compute_s: compute, exchange_s: exchange, latency_s: latency, time_s }
+        };
+        CLUSTERS.iter().map(one).collect()
+    }
 }
 
 /// What all points take: they run one after the other.
@@ -156,6 +185,9 @@ fn rows(args: &PlanArgs, file: &Path, scenario: &Scenario, threads: usize) -> Re
             memory_bytes,
             disk_bytes,
             time_s,
+            projected: args
+                .ranks
+                .map_or_else(Vec::new, |ranks| Projection::all(scenario, point, ranks as usize, threads)),
         })
     };
     scenario.points.iter().map(row).collect()
@@ -211,7 +243,23 @@ impl Plan {
         let header = ["scenario", "approach", "nodes", "events", "memory", "disk", "time"];
         let rows: Vec<Vec<String>> = self.points.iter().map(row).chain([total]).collect();
         let table = table_with(&header, &[0, 1], 28, rows);
-        format!("{table}\n{}{}", paragraph(&self.largest()), paragraph(&self.verdict()))
+        format!("{table}\n{}{}{}", paragraph(&self.largest()), paragraph(&self.verdict()), self.projected())
+    }
+
+    /// What all points take over ranks, by a model.
+    fn projected(&self) -> String {
+        let Some(first) = self.points.first().filter(|row| !row.projected.is_empty()) else { return String::new() };
+        let times = (0..first.projected.len()).map(|place| {
+            let time: f64 = self.points.iter().filter_map(|row| row.projected.get(place)).map(|one| one.time_s).sum();
+            format!("{} over {}", span(time), first.projected[place].network)
+        });
+        let times: Vec<_> = times.collect();
+        paragraph(&format!(
+            "Time, projected for a machine and {} thread{} a rank: {}. Fitted to two ranks on one machine; networks are assumed.",
+            self.threads,
+            if self.threads == 1 { "" } else { "s" },
+            times.join(", "),
+        ))
     }
 
     /// Which point takes the most, and what the numbers are.
@@ -274,7 +322,7 @@ mod tests {
 
     fn row(approach: &str, events: u64, memory_bytes: u64, time_s: Option<f64>) -> Row {
         let (scenario, approach) = ("s".to_owned(), approach.to_owned());
-        Row { scenario, approach, nodes: 1_000, events, memory_bytes, disk_bytes: 10, time_s }
+        Row { scenario, approach, nodes: 1_000, events, memory_bytes, disk_bytes: 10, time_s, projected: Vec::new() }
     }
 
     fn plan(points: Vec<Row>) -> Plan {

@@ -283,7 +283,7 @@ impl Protocol for Dissemination {
     }
 
     fn state(&self, nodes: Nodes) -> DisseminationState {
-        DisseminationState::new(self, nodes)
+        DisseminationState::new(self, &nodes)
     }
 
     fn state_bytes(&self, state: &DisseminationState) -> usize {

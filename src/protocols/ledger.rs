@@ -459,7 +459,7 @@ impl Protocol for Ledger {
     }
 
     fn state(&self, nodes: Nodes) -> LedgerState {
-        LedgerState::new(self, nodes)
+        LedgerState::new(self, &nodes)
     }
 
     fn state_bytes(&self, state: &LedgerState) -> usize {

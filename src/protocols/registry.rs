@@ -479,7 +479,7 @@ impl Protocol for RegistryService {
     }
 
     fn state(&self, nodes: Nodes) -> RegistryState {
-        RegistryState::new(self, nodes)
+        RegistryState::new(self, &nodes)
     }
 
     fn state_bytes(&self, state: &RegistryState) -> usize {

@@ -3,6 +3,7 @@
 mod disk;
 pub(super) mod events;
 mod faults;
+pub mod scaling;
 mod verdicts;
 
 use crate::contract::NodeType;

@@ -454,7 +454,7 @@ mod tests {
                 let whole = Graph::new(population, places.clone(), targets);
                 for ranks in 1..=4 {
                     let shares = (0..ranks).map(|rank| Share::new(rank, ranks));
-                    let edges = shares.map(|share| check_share(&whole, places.clone(), share, targets));
+                    let edges = shares.map(|share| check_share(&whole, &places, share, targets));
                     assert_eq!(edges.sum::<usize>(), whole.edges(), "{ranks} shares");
                 }
             }
@@ -464,7 +464,7 @@ mod tests {
     /// The edges of a share, which are those of `whole`.
     fn check_share(
         whole: &Graph,
-        places: Places,
+        places: &Places,
         share: Share,
         targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
     ) -> usize {

@@ -103,7 +103,6 @@ impl Incoming {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::contract::Population;
     use crate::topologies::TierDegrees;
 
     #[test]

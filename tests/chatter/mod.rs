@@ -190,7 +190,7 @@ impl Protocol for Chatter {
     }
 
     fn state(&self, nodes: Nodes) -> Minds {
-        Minds { nodes, seen: vec![0; nodes.len()], sent: Vec::new() }
+        Minds { seen: vec![0; nodes.len()], nodes, sent: Vec::new() }
     }
 
     fn handle_start(&self, minds: &mut Minds, here: Here, fx: &mut impl Effects<Self>) {

@@ -1,7 +1,7 @@
 //! Tampered counters: what no protocol and no network can bring about, because it would be a bug of the engine.
 
 use super::*;
-use crate::contract::{Effects, Here, NodeId, NodeType};
+use crate::contract::{Effects, Here, NodeId, NodeType, Nodes};
 use crate::engine::{Latency, NetworkModel};
 
 /// Two kinds of message go round, from each node to the next.

@@ -25,7 +25,7 @@ pub struct DisseminationState {
 }
 
 impl DisseminationState {
-    pub(super) fn new(protocol: &Dissemination, nodes: Nodes) -> Self {
+    pub(super) fn new(protocol: &Dissemination, nodes: &Nodes) -> Self {
         let range = &protocol.members;
         let place_of = |id: NodeId| nodes.iter().position(|here| here.id >= id).unwrap_or(nodes.len());
         let (first, end) = (place_of(range.start), place_of(range.end));
@@ -39,7 +39,7 @@ impl DisseminationState {
         let options = &protocol.options;
         let contacts = protocol
             .mesh()
-            .map(|mesh| Contacts::new(&nodes, first, members, mesh.contacts, &protocol.tier, protocol.seed));
+            .map(|mesh| Contacts::new(nodes, first, members, mesh.contacts, &protocol.tier, protocol.seed));
         DisseminationState {
             first,
             joined: Column::filled(members, CoarseTime::NEVER),

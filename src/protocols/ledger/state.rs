@@ -133,12 +133,12 @@ pub(super) struct SentKeys {
 }
 
 impl LedgerState {
-    pub(super) fn new(ledger: &Ledger, nodes: Nodes) -> Self {
+    pub(super) fn new(ledger: &Ledger, nodes: &Nodes) -> Self {
         let starts = [nodes.end_of(NodeType::SuperNode), nodes.end_of(NodeType::FullNode)];
         let clients = nodes.len() - starts[1];
         let busy = ledger.options.submissions.is_some() || ledger.options.check.is_some();
         let graph = &*ledger.graph;
-        let mut subscribed = Column::filled(graph.slots(&nodes), false);
+        let mut subscribed = Column::filled(graph.slots(nodes), false);
         let below = graph.population().range(NodeType::LightNode).start..graph.population().total();
         let below = below.filter(|&client| ledger.gets_headers(graph.population().type_of(client)));
         for first in below.filter_map(|client| graph.links(client).first()) {
@@ -153,7 +153,7 @@ impl LedgerState {
             fulls: std::iter::repeat_with(Full::default).take(starts[1] - starts[0]).collect(),
             heights: Column::filled(clients, 0),
             clients: Column::filled(if busy { clients } else { 0 }, Client::default()),
-            senders: graph.senders(&nodes),
+            senders: graph.senders(nodes),
             subscribed,
             figures: LedgerFigures::default(),
             payload: Vec::new(),

@@ -108,7 +108,7 @@ pub struct RegistryState {
 }
 
 impl RegistryState {
-    pub(super) fn new(service: &RegistryService, nodes: Nodes) -> Self {
+    pub(super) fn new(service: &RegistryService, nodes: &Nodes) -> Self {
         let starts = [nodes.end_of(NodeType::SuperNode), nodes.end_of(NodeType::FullNode)];
         let mut fulls: Vec<Full> = (starts[0]..starts[1]).map(|_| Full::default()).collect();
         let directory = service.directory();

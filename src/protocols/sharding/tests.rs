@@ -299,7 +299,7 @@ fn figures_tell_spread_and_losses() {
         holders.collect::<Vec<_>>().iter().all(|id| down.contains(id))
     });
     let lost = lost.count() as u64;
-    let figures = group.sharding.figures(group.nodes, &group.state, |id| !down.contains(&id));
+    let figures = group.sharding.figures(&group.nodes, &group.state, |id| !down.contains(&id));
     let loads: Vec<u64> =
         (SUPERS..SUPERS + FULLS).filter(|id| !down.contains(id)).map(|id| group.held(id).len() as u64).collect();
     let (sum, count) = (loads.iter().sum::<u64>(), loads.len() as f64);
