@@ -54,7 +54,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         let mut agreed = [first, u64::from(is_kept)];
         post.ranks.max(&mut agreed);
         let [first, is_kept] = agreed;
-        let window = (first > 1).then(|| !(first >> 1) & (u64::MAX >> 1));
+        let window = (first > 1).then_some(!(first >> 1) & (u64::MAX >> 1));
         Next { window, is_mailed: first & 1 == 1, is_kept: is_kept > 0 }
     }
 
