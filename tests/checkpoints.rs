@@ -236,9 +236,9 @@ fn a_checkpoint_that_is_of_another_run_or_cut_short_is_refused() {
         damaged(refused(&scenario, ping, &[one[..len].to_vec(), other.clone()]));
     }
     damaged(refused(&scenario, ping, &[[&one[..], &[0]].concat(), other.clone()]));
-    damaged(refused(&scenario, ping, &[one.clone()]));
+    damaged(refused(&scenario, ping, std::slice::from_ref(one)));
     damaged(refused(&scenario, ping, &[one.clone(), other.clone(), other.clone()]));
-    let (_, later) = go(&scenario, ping, (2, 1), &[], 51);
+    let (_, later) = go(&scenario, ping, (2, 1), &[], 52);
     damaged(refused(&scenario, ping, &[one.clone(), later[1].clone()]));
 }
 

@@ -1,4 +1,4 @@
-//! `mpirun -n R qnetsim run`: one simulation over several processes, the ranks.
+//! `mpirun -n R qnetsim run` and `resume`: one simulation over several processes, the ranks.
 
 mod company;
 #[cfg(feature = "mpi")]

@@ -476,7 +476,7 @@ impl Job<'_> {
         let mut simulation = Simulation::with_probes(protocol, network, self.settings.clone(), probe);
         let mut keeping = self.keeping.take();
         if let Some(checkpoint) = keeping.as_mut().and_then(|keeping| keeping.from.take()) {
-            simulation = keeping::all_restored(simulation.restore(checkpoint), self.ranks)?;
+            simulation = keeping::all_restored(simulation.restore(&checkpoint), self.ranks)?;
         }
         if let Some(ranks) = self.ranks {
             simulation = simulation.over(ranks, with_states);

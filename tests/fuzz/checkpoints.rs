@@ -192,7 +192,7 @@ fn state(pieces: &[&[u8]], share: Share) -> String {
         Ok(Piece::new(Counted { bytes: Cursor::new(bytes), read: Rc::clone(&read) }, len))
     };
     let restored = Checkpoint::open(pieces.len(), &open)
-        .and_then(|checkpoint| KEPT.simulation(share).restore(checkpoint).map(drop));
+        .and_then(|checkpoint| KEPT.simulation(share).restore(&checkpoint).map(drop));
     let all: usize = pieces.iter().map(|piece| piece.len()).sum();
     assert!(read.get() <= 10 * all, "{} bytes are read of {all}", read.get());
     match restored {

@@ -30,8 +30,8 @@ impl<P: Protocol, N: Network, O: Probe> Simulation<'_, P, N, O> {
     ///
     /// # Errors
     /// If the checkpoint is damaged or of another run.
-    pub fn restore(mut self, checkpoint: Checkpoint<'_>) -> Result<Self, CheckpointError> {
-        self.run.load(&checkpoint)?;
+    pub fn restore(mut self, checkpoint: &Checkpoint<'_>) -> Result<Self, CheckpointError> {
+        self.run.load(checkpoint)?;
         Ok(self)
     }
 }
