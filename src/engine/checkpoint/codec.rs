@@ -14,14 +14,16 @@ const BUFFER: usize = 1 << 17;
 /// Writes values one after the other.
 pub(in crate::engine) struct Encoder<'w> {
     out: &'w mut dyn Write,
-    buffer: Vec<u8>,
+    buffer: Box<[u8]>,
+    /// Bytes of the buffer that are filled.
+    filled: usize,
     /// What the output said; the encoding has no place for it.
     error: Option<io::Error>,
 }
 
 impl<'w> Encoder<'w> {
     pub(in crate::engine) fn new(out: &'w mut dyn Write) -> Self {
-        Encoder { out, buffer: Vec::with_capacity(BUFFER), error: None }
+        Encoder { out, buffer: vec![0; BUFFER].into_boxed_slice(), filled: 0, error: None }
     }
 
     /// Writes `value`.
@@ -35,10 +37,9 @@ impl<'w> Encoder<'w> {
         self.empty().and_then(|()| self.out.flush())
     }
 
-    #[cold]
     fn empty(&mut self) -> io::Result<()> {
-        self.out.write_all(&self.buffer)?;
-        self.buffer.clear();
+        self.out.write_all(&self.buffer[..self.filled])?;
+        self.filled = 0;
         Ok(())
     }
 }
@@ -46,14 +47,24 @@ impl<'w> Encoder<'w> {
 struct Output<'a, 'w>(&'a mut Encoder<'w>);
 
 impl Output<'_, '_> {
-    #[inline(always)]
-    fn make_room(&mut self, len: usize) -> postcard::Result<()> {
-        if self.0.buffer.len() + len > BUFFER
-            && let Err(error) = self.0.empty()
-        {
+    #[cold]
+    fn make_room(&mut self) -> postcard::Result<()> {
+        self.0.empty().map_err(|error| {
             self.0.error = Some(error);
-            return Err(postcard::Error::SerializeBufferFull);
+            postcard::Error::SerializeBufferFull
+        })
+    }
+
+    /// Appends a piece of known length: most of what is written are numbers of a few bytes, for which a call to copy them
+    /// takes longer than all the rest.
+    #[inline(always)]
+    fn append<const LEN: usize>(&mut self, bytes: [u8; LEN]) -> postcard::Result<()> {
+        if self.0.filled + LEN > BUFFER {
+            self.make_room()?;
         }
+        let room = self.0.buffer[self.0.filled..].first_chunk_mut();
+        *room.ok_or(postcard::Error::SerializeBufferFull)? = bytes;
+        self.0.filled += LEN;
         Ok(())
     }
 }
@@ -63,18 +74,27 @@ impl ser_flavors::Flavor for Output<'_, '_> {
 
     #[inline(always)]
     fn try_push(&mut self, byte: u8) -> postcard::Result<()> {
-        self.make_room(1)?;
-        self.0.buffer.push(byte);
-        Ok(())
+        self.append([byte])
     }
 
     #[inline(always)]
     fn try_extend(&mut self, bytes: &[u8]) -> postcard::Result<()> {
-        for part in bytes.chunks(BUFFER) {
-            self.make_room(part.len())?;
-            self.0.buffer.extend_from_slice(part);
+        match *bytes {
+            [a] => self.append([a]),
+            [a, b] => self.append([a, b]),
+            [a, b, c] => self.append([a, b, c]),
+            [a, b, c, d] => self.append([a, b, c, d]),
+            [a, b, c, d, e] => self.append([a, b, c, d, e]),
+            [a, b, c, d, e, f] => self.append([a, b, c, d, e, f]),
+            _ => bytes.chunks(BUFFER).try_for_each(|part| {
+                if self.0.filled + part.len() > BUFFER {
+                    self.make_room()?;
+                }
+                self.0.buffer[self.0.filled..][..part.len()].copy_from_slice(part);
+                self.0.filled += part.len();
+                Ok(())
+            }),
         }
-        Ok(())
     }
 
     fn finalize(self) -> postcard::Result<()> {
