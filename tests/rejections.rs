@@ -157,6 +157,7 @@ fn inputs(refusals: &mut Refusals) {
             ("values", format!("session_s\n{}x", "1\n".repeat(most / 2 - 20))),
             ("empty lines", "\n".repeat(most)),
             ("zeros", "\0".repeat(most)),
+            ("a value at the end", format!("session_s\n{}x\n", "1\n".repeat((most / 2 - 20).min(900_000)))),
         ];
         for (shape, text) in shapes {
             refusals.bench.write("in.csv", &text);

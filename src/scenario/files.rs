@@ -16,6 +16,9 @@ const NAME_BYTES_MAX: usize = 255;
 
 /// Cells of a row that are read; no file that is used has a hundredth of them.
 const CELLS_MAX: usize = 10_000;
+/// Bytes of a line of a CSV file, and lines. Such files have no more of them than any mechanism takes values.
+const LINE_BYTES_MAX: usize = 100_000;
+const LINES_MAX: usize = 1_100_000;
 
 /// Where files are looked for, and the texts of those that were read, so that problems can point into them.
 #[derive(Clone, Debug, Default)]
@@ -123,6 +126,26 @@ impl CsvFile {
         lines.filter_map(|(start, line)| self.row(start, line))
     }
 
+    /// What is wrong with it if it has so many lines, or so long ones, that it is none that anybody uses: to find that out
+    /// takes less than to read it.
+    fn too_much(&self) -> Option<Draft> {
+        let refuse = |start: usize, len: usize, title: String, label: &str| {
+            Some(Draft::new(self.place(start, len), title, label).code(Code::FileContents))
+        };
+        let mut start = 0;
+        for (number, line) in self.text.split('\n').enumerate() {
+            if number == LINES_MAX {
+                let title = format!("more than {LINES_MAX} lines");
+                return refuse(start, line.len(), title, "leave out this line and all that follow");
+            }
+            if line.len() > LINE_BYTES_MAX {
+                return refuse(start, 1, format!("a line of more than {LINE_BYTES_MAX} bytes"), "write shorter lines");
+            }
+            start += line.len() + 1;
+        }
+        None
+    }
+
     fn row<'f>(&self, start: usize, line: &'f str) -> Option<Row<'f>> {
         let content = line.trim_start_matches('\u{feff}').trim();
         if content.is_empty() || content.starts_with('#') {
@@ -207,6 +230,10 @@ impl Reader {
         let source = self.files.source_min + self.files.read.len();
         let file = CsvFile { name: name.to_owned(), text: text.into(), source };
         self.files.read.push(ReadFile { name: file.name.clone(), text: file.text.clone(), place: None });
+        if let Some(draft) = file.too_much() {
+            self.report(draft);
+            return None;
+        }
         if file.rows().next().is_some() {
             return Some(file);
         }

@@ -13,6 +13,9 @@ use crate::contract::SimSpan;
 /// A span longer than anyone simulates; keeps sums of times far from overflow.
 pub(super) const SPAN_MAX: SimSpan = SimSpan::from_secs(10 * 365 * 86_400);
 
+/// Unknown keys of a table for which it is told what was probably meant: that takes long, and nobody reads as many.
+const GUESSED_MAX: usize = 1_000;
+
 /// A value of the usable side with the place where it was written.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field<T> {
@@ -177,17 +180,20 @@ impl Reader {
     }
 
     fn refuse_unknown(&mut self, section: &Section<'_>, name: &str) {
-        for (key, entry) in
-            section.table.into_iter().flatten().filter(|(key, _)| !section.known.contains(&key.as_str()))
-        {
-            let title = format!("unknown key `{}` in {name}", short(key));
-            let draft = match nearest(key, section.known) {
-                Some(near) => Draft::new(entry.key_at, title, format!("write `{near}`")).code(Code::UnknownKey),
-                None => Draft::new(entry.key_at, title, "remove it")
-                    .code(Code::UnknownKey)
-                    .help(format!("known keys are {}", section.known.join(", "))),
+        let unknown = section.table.into_iter().flatten().filter(|(key, _)| !section.known.contains(&key.as_str()));
+        for (number, (key, entry)) in unknown.enumerate() {
+            let draft = |label: String| {
+                let title = format!("unknown key `{}` in {name}", short(key));
+                Draft::new(entry.key_at, title, label).code(Code::UnknownKey)
             };
-            self.report(draft);
+            let guess = || nearest(key, section.known);
+            self.report(match (number < GUESSED_MAX).then(guess) {
+                Some(Some(near)) => draft(format!("write `{near}`")),
+                Some(None) => {
+                    draft("remove it".to_owned()).help(format!("known keys are {}", section.known.join(", ")))
+                }
+                None => draft("remove it".to_owned()),
+            });
         }
     }
 
