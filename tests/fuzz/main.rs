@@ -11,8 +11,8 @@
 //! ```
 //!
 //! Bytes on which a target panics are written to a file. Once it is mended, they belong into `corpus/TARGET/`, whose files
-//! are among what every run begins with. With `QNETSIM_FUZZ_KEEP=8`, a run adds the eight shortest inputs to it of those
-//! that did something new.
+//! are among what every run begins with. With `QNETSIM_FUZZ_KEEP=8`, a run adds eight inputs to it, short ones and long ones,
+//! of those that did something new.
 
 mod checkpoints;
 mod files;
@@ -34,6 +34,8 @@ const SLOW: [&str; 6] = ["scenario", "manifest", "folder", "inputs", "users", "c
 /// Inputs that are kept to be changed further, and their longest.
 const KEPT_MAX: usize = 2_000;
 const LEN_MAX: usize = 2_000;
+/// Bytes of an input of the corpus, which is in version control.
+const KEPT_BYTES_MAX: usize = 1_500;
 
 /// One to four small changes of `bytes`, or parts of `other`.
 fn change(bytes: &mut Vec<u8>, other: &[u8], random: &mut Stream) {
@@ -80,12 +82,14 @@ fn corpus(name: &str) -> Vec<Vec<u8>> {
     files.iter().map(|file| std::fs::read(file).unwrap()).collect()
 }
 
-/// Writes the `count` shortest of `found` to `corpus/NAME/`.
+/// Writes `count` of `found` to `corpus/NAME/`, from the shortest to the longest, but none that is very long.
 fn keep(name: &str, mut found: Vec<Vec<u8>>, count: usize) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fuzz/corpus").join(name);
     std::fs::create_dir_all(&folder).unwrap();
+    found.retain(|bytes| bytes.len() <= KEPT_BYTES_MAX);
     found.sort_by_key(Vec::len);
-    for bytes in found.iter().take(count) {
+    // The shortest are too short to do much.
+    for bytes in (1..=count).filter_map(|part| found.get((found.len() * part / count).saturating_sub(1))) {
         std::fs::write(folder.join(&blake3::hash(bytes).to_hex()[..8]), bytes).unwrap();
     }
 }
