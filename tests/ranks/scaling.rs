@@ -10,6 +10,7 @@ use super::scenario;
 /// A measured run.
 struct Run {
     label: String,
+    nodes: f64,
     load: Load,
     seconds: f64,
 }
@@ -26,7 +27,8 @@ fn measured() -> Vec<Run> {
             meetings: number(4),
             exchanges: number(5),
         };
-        Run { label: format!("| {} | {} | {} |", &row[0], thousands(number(1)), &row[2]), load, seconds: number(8) }
+        let nodes = number(1);
+        Run { nodes, label: format!("| {} | {} | {} |", &row[0], thousands(nodes), &row[2]), load, seconds: number(8) }
     };
     csv::Reader::from_path(path).unwrap().records().map(|row| read(row.unwrap())).collect()
 }
@@ -80,7 +82,8 @@ fn terms_are_those_that_the_measured_runs_give() {
 /// The two tables of README: the model beside what was measured, and what it projects.
 fn tables() -> String {
     let mut text = String::new();
-    for Run { label, load, seconds } in measured() {
+    // The smaller ones are in the file alone.
+    for Run { label, load, seconds, .. } in measured().into_iter().filter(|run| run.nodes >= 1e5) {
         let model = load.seconds(&MEASURED, None).total();
         let error = (model / seconds - 1.0) * 100.0;
         writeln!(text, "{label} {seconds:.2} s | {model:.2} s | {error:+.0} % |").unwrap();
@@ -90,8 +93,7 @@ fn tables() -> String {
             let sets = [format!("nodes={nodes}"), format!("approaches={approach}")];
             let scenario = scenario("scenarios/network-load.toml", &sets.each_ref().map(String::as_str));
             let point = &scenario.points[0];
-            for (ranks, cluster) in [16, 64, 256].into_iter().flat_map(|ranks| CLUSTERS.map(|cluster| (ranks, cluster)))
-            {
+            for (ranks, cluster) in [64, 256].into_iter().flat_map(|ranks| CLUSTERS.map(|cluster| (ranks, cluster))) {
                 let load = Load::of(&scenario, point, ranks, 32);
                 let seconds = load.seconds(&MEASURED, Some(&cluster));
                 let Seconds { compute, exchange, latency } = seconds;

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::super::checkpoint::{Decoder, Encoder};
+use super::super::checkpoint::{Decoder, Encoder, Keeper};
 use super::super::event::Windows;
 use super::super::lane::Lane;
 use super::super::network::Network;
@@ -13,6 +13,7 @@ use super::super::outbox::Trip;
 use super::super::probe::Probe;
 use super::super::ranks::{Ranks, Remote, SAME_PROGRAM};
 use super::super::team::lock;
+use super::windows::Crew;
 use super::{Job, Outcome, Run, Survey};
 use crate::contract::{Places, Population, Protocol, SimSpan};
 use crate::metrics::{Judgement, LifeEvent, LinkDelays, Spread, StoredHistogram, Traffic};
@@ -92,18 +93,18 @@ pub(super) enum Next {
 
 impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
     /// What this rank does next, of which `survey` tells; `None` if nothing is left to happen anywhere. Where ranks have to
-    /// meet for it, they agree on what is next, and send each other what is due until they meet again. `spread` does a job
-    /// in all lanes.
+    /// meet for it, they agree on what is next, and send each other what is due until they meet again.
     ///
-    /// The run is kept if a rank finds that this `is_wanted` now that all have handled everything up to the same window: the
+    /// The run is kept if the `keeper` of a rank wants it to be, now that all have handled everything up to the same window: the
     /// window `after`, or, where ranks meet only now and then, the one before they meet.
     pub(super) fn agree(
         &self,
         survey: &Survey,
         after: Option<u64>,
-        is_wanted: &dyn Fn() -> bool,
-        spread: &dyn Fn(Job),
+        keeper: Option<&dyn Keeper>,
+        crew: &Crew<'_>,
     ) -> Option<Next> {
+        let is_wanted = || keeper.is_some_and(|keeper| keeper.is_wanted());
         let Some(post) = &self.post else {
             return after.filter(|_| is_wanted()).map(Next::Keep).or(survey.next.map(Next::Window));
         };
@@ -145,7 +146,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
                 Pace::Blocks(blocks) => windows.first_of(stretch * blocks),
             };
             if is_mailed {
-                self.ship(self.trip(post.pace, first), spread);
+                self.ship(self.trip(post.pace, first), crew);
             }
             match post.pace {
                 Pace::Windows => return Some(Next::Window(first)),
@@ -164,10 +165,10 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         }
     }
 
-    /// Sends what goes to partitions of other ranks on `trip`, and takes what they send. `spread` does a job in all lanes.
-    fn ship(&self, trip: Trip, spread: &dyn Fn(Job)) {
+    /// Sends what goes to partitions of other ranks on `trip`, and takes what they send.
+    fn ship(&self, trip: Trip, crew: &Crew<'_>) {
         let Some(post) = &self.post else { return };
-        spread(Job::Pack(trip));
+        crew.spread(0, Job::Pack(trip));
         {
             let Mail { outgoing, incoming } = &mut *post.mail.write().unwrap_or_else(|poisoned| poisoned.into_inner());
             outgoing.iter_mut().for_each(Vec::clear);
@@ -184,7 +185,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
             post.bytes.fetch_add(outgoing.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
             post.exchanges.fetch_add(1, Ordering::Relaxed);
         }
-        spread(Job::Unpack(trip));
+        crew.spread(0, Job::Unpack(trip));
     }
 
     /// Takes what came for `lane`, which has this `number`, on `trip`.
