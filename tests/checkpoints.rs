@@ -18,7 +18,8 @@ use hub::each_rank;
 /// Breaks a run off after so many windows, with a checkpoint.
 struct AfterWindows {
     left: AtomicU64,
-    written: Vec<u8>,
+    /// All pieces.
+    written: Vec<Vec<u8>>,
 }
 
 impl AfterWindows {
@@ -33,7 +34,10 @@ impl Keeper for AfterWindows {
     }
 
     fn keep(&mut self, snapshot: &Snapshot<'_>) -> ControlFlow<()> {
-        snapshot.write_to(&mut self.written).expect("memory takes it");
+        self.written.resize(snapshot.pieces, Vec::new());
+        for (number, piece) in self.written.iter_mut().enumerate() {
+            snapshot.write_piece(number, piece).expect("memory takes it");
+        }
         ControlFlow::Break(())
     }
 }
@@ -50,11 +54,11 @@ fn read(text: &str) -> Scenario {
 /// Ranks, and threads of each.
 type Shape = (usize, usize);
 
-/// Runs the point from the pieces `from`, if there are any, for at most so many windows. Returns how it ended, and what each
-/// rank wrote then.
+/// Runs the point from the pieces `from`, if there are any, for at most so many windows. Returns how it ended, and what all
+/// ranks wrote then.
 fn go(scenario: &Scenario, point: &Point, shape: Shape, from: &[Vec<u8>], windows: u64) -> (Ending, Vec<Vec<u8>>) {
-    let mut ends: Vec<(Result<Ending, RunError>, Vec<u8>)> = try_go(scenario, point, shape, from, windows);
-    let written = ends.iter_mut().map(|(_, written)| std::mem::take(written)).collect();
+    let mut ends: Vec<(Result<Ending, RunError>, Vec<Vec<u8>>)> = try_go(scenario, point, shape, from, windows);
+    let written = ends.iter_mut().flat_map(|(_, written)| std::mem::take(written)).collect();
     let mut ends: Vec<Ending> = ends
         .into_iter()
         .map(|(ended, _)| ended.unwrap_or_else(|error| panic!("{}, {shape:?}: {error}", point.label)))
@@ -76,7 +80,7 @@ fn try_go(
     (ranks, threads): Shape,
     from: &[Vec<u8>],
     windows: u64,
-) -> Vec<(Result<Ending, RunError>, Vec<u8>)> {
+) -> Vec<(Result<Ending, RunError>, Vec<Vec<u8>>)> {
     each_rank(ranks, |ranks| {
         let progress = Progress::default();
         let watch = Watch { progress: &progress, clock: &|| 0.0 };
@@ -122,7 +126,7 @@ fn check_over(scenario: &Scenario, windows: &[u64], shapes: &[Shape]) -> usize {
             match go(scenario, point, shape, &from, windows) {
                 (Ending::Broken { .. }, written) => {
                     broken += 1;
-                    assert_eq!(written.len(), shape.0);
+                    assert_eq!(written.len(), shape.0 * shape.1, "each thread of each rank has a piece");
                     from = written;
                 }
                 (Ending::Whole(result), _) => {

@@ -300,7 +300,7 @@ fn checkpoints(refusals: &mut Refusals) {
     let state = fs::read(folder.join("point-1.state")).unwrap();
     let state = String::from_utf8_lossy(&state);
     let at_ns = state.split_once("\"at_ns\":").and_then(|(_, rest)| rest.split_once(',')).expect("when it was kept").0;
-    let share = format!("point-1-{at_ns}-0.share");
+    let share = format!("point-1-{at_ns}-0-0.share");
     for name in [share.as_str(), "point-1.state", "run"] {
         let file = folder.join(name);
         let whole = fs::read(&file).unwrap();

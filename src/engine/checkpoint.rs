@@ -30,20 +30,26 @@ pub struct Snapshot<'a> {
     pub time: SimTime,
     /// Events so far, those of this rank.
     pub events: u64,
-    pub(super) write: &'a WriteTo<'a>,
+    /// The pieces that it is written in: one for each thread of this rank, and all may be written at the same time.
+    pub pieces: usize,
+    pub(super) write: &'a WritePiece<'a>,
 }
 
-/// Writes a run somewhere.
-pub(super) type WriteTo<'a> = dyn Fn(&mut dyn Write) -> io::Result<()> + 'a;
+/// Writes the piece with a number.
+pub(super) type WritePiece<'a> = dyn Fn(usize, &mut dyn Write) -> io::Result<()> + Sync + 'a;
 
 impl Snapshot<'_> {
-    /// Writes all of the run that this rank has to `out`, a little at a time: it is never in memory twice. What is written has
-    /// neither a mark nor a checksum; those belong to the file.
+    /// Writes piece `number` of what this rank has of the run to `out`, a little at a time: it is never in memory twice. What
+    /// is written has neither a mark nor a checksum; those belong to the file.
+    ///
+    /// # Panics
+    /// If there is no piece of this number.
     ///
     /// # Errors
     /// Those of `out`.
-    pub fn write_to(&self, out: &mut dyn Write) -> io::Result<()> {
-        (self.write)(out)
+    pub fn write_piece(&self, number: usize, out: &mut dyn Write) -> io::Result<()> {
+        assert!(number < self.pieces, "pieces are numbered from zero on");
+        (self.write)(number, out)
     }
 }
 
@@ -149,8 +155,8 @@ pub struct Checkpoint<'r> {
 type OpenPiece<'r> = dyn Fn(usize) -> io::Result<Piece> + 'r;
 
 impl<'r> Checkpoint<'r> {
-    /// Begins to read what so many ranks wrote with [`Snapshot::write_to`] at the same time, each a piece; `open` gives the
-    /// piece with a number, and may be asked for it more than once.
+    /// Begins to read what all ranks wrote with [`Snapshot::write_piece`] at the same time, so many pieces in all, in any order;
+    /// `open` gives the piece with a number, and may be asked for it more than once.
     ///
     /// # Errors
     /// If the first piece cannot be read, or begins as none does.

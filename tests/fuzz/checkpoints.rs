@@ -84,7 +84,7 @@ impl Kept {
                 self.0.fetch_sub(1, Ordering::Relaxed) == 1
             }
             fn keep(&mut self, snapshot: &Snapshot<'_>) -> ControlFlow<()> {
-                snapshot.write_to(&mut self.1).expect("memory takes it");
+                snapshot.write_piece(0, &mut self.1).expect("memory takes it");
                 ControlFlow::Break(())
             }
         }

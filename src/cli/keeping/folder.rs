@@ -1,12 +1,14 @@
 //! The folder of a checkpoint: the run, the results of its finished points, and the state of the one under way.
 //!
-//! Of a state, every rank writes its share, a file of its own; then the first rank writes the file of the state, which names
-//! them all. Until that has its name the state before stands, with its shares.
+//! Of a state, every rank writes its shares, a file for each of its threads, all at the same time; then the first rank writes
+//! the file of the state, which names them all. Until that has its name the state before stands, with its shares.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::thread;
 
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +22,7 @@ use crate::results::{CHECKPOINT_FOLDER, Label, Part, Seal, StoredPart, UnusableE
 
 /// The file of the run: a folder without it holds no checkpoint.
 const RUN_FILE: &str = "run";
-/// How the names of files end that have the share of a rank.
+/// How the names of files end that have a share of a state.
 const SHARE_END: &str = ".share";
 /// Longest note of a run or of a state, and longest result of a point, in bytes.
 const NOTE_BYTES_MAX: u64 = 16_000_000;
@@ -52,8 +54,21 @@ pub(in crate::cli) struct RunNote {
 struct StateNote {
     /// The simulated time at which it was written, in nanoseconds, which is part of their names.
     at_ns: u64,
-    /// What each rank wrote.
-    shares: Vec<Seal>,
+    /// What each rank wrote, each piece a file.
+    shares: Vec<Vec<Seal>>,
+}
+
+impl StateNote {
+    /// The names of all files of the state of `point`, and what tells each from all others.
+    fn files(&self, point: usize) -> Vec<(String, &Seal)> {
+        let mut files = Vec::new();
+        for (rank, seals) in self.shares.iter().enumerate() {
+            for (piece, seal) in seals.iter().enumerate() {
+                files.push((Folder::share_file(point, self.at_ns, rank, piece), seal));
+            }
+        }
+        files
+    }
 }
 
 /// The state of a point, of which all files are there.
@@ -68,12 +83,12 @@ struct KeptShare {
 }
 
 impl KeptState {
-    /// How many ranks wrote it.
+    /// How many files it is in.
     pub(super) fn len(&self) -> usize {
         self.shares.len()
     }
 
-    /// What rank `number` wrote.
+    /// What is in the file with this number.
     pub(super) fn piece(&self, number: usize) -> io::Result<Piece> {
         let KeptShare { path, start, bytes } = &self.shares[number];
         let mut file = File::open(path)?;
@@ -219,10 +234,10 @@ impl Folder {
         format!("point-{}.state", point + 1)
     }
 
-    /// The file of what rank `rank` has of the state of a point at a time. There is one checkpoint at a time, so what another
-    /// checkpoint names is never written over.
-    fn share_file(point: usize, at_ns: u64, rank: usize) -> String {
-        format!("point-{}-{at_ns}-{rank}{SHARE_END}", point + 1)
+    /// The file of a piece of what rank `rank` has of the state of a point at a time. There is one checkpoint at a time, so what
+    /// another checkpoint names is never written over.
+    fn share_file(point: usize, at_ns: u64, rank: usize, piece: usize) -> String {
+        format!("point-{}-{at_ns}-{rank}-{piece}{SHARE_END}", point + 1)
     }
 
     fn result_file(point: usize) -> String {
@@ -254,11 +269,12 @@ impl Folder {
     ) -> Result<(), Failure> {
         company.first(|| self.begin())?;
         let at_ns = snapshot.time.as_nanos();
-        let own = self.keep_share(&Folder::share_file(point, at_ns, company.share().rank()), point, snapshot);
+        let own = self.keep_shares(point, company.share().rank(), snapshot);
         // Of a rank that failed comes nothing.
-        let sent = own.as_ref().map_or_else(|_| Vec::new(), |seal| postcard::to_stdvec(seal).expect("memory takes it"));
-        let seals: Option<Vec<Seal>> =
-            company.gather(sent).iter().map(|seal| postcard::from_bytes(seal).ok()).collect();
+        let sent =
+            own.as_ref().map_or_else(|_| Vec::new(), |seals| postcard::to_stdvec(seals).expect("memory takes it"));
+        let seals: Option<Vec<Vec<Seal>>> =
+            company.gather(sent).iter().map(|seals| postcard::from_bytes(seals).ok()).collect();
         let noted = match seals {
             Some(shares) if company.is_first() => self.note_state(point, &StateNote { at_ns, shares }),
             _ => Ok(()),
@@ -266,13 +282,28 @@ impl Folder {
         company.agree(own.and(noted))
     }
 
-    /// Writes what this process has of the state of a point.
-    fn keep_share(&self, name: &str, point: usize, snapshot: &Snapshot<'_>) -> Result<Seal, Failure> {
+    /// Writes what this process has of the state of a point, as rank `rank`: all pieces at the same time, since it is encoding
+    /// that takes long.
+    fn keep_shares(&self, point: usize, rank: usize, snapshot: &Snapshot<'_>) -> Result<Vec<Seal>, Failure> {
+        let at_ns = snapshot.time.as_nanos();
+        let keep = |piece| self.keep_share(&Folder::share_file(point, at_ns, rank, piece), point, snapshot, piece);
+        thread::scope(|scope| {
+            // The first in this thread.
+            let others: Vec<_> = (1..snapshot.pieces).map(|piece| scope.spawn(move || keep(piece))).collect();
+            let first = std::iter::once(keep(0));
+            let others = others.into_iter().map(|other| other.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            first.chain(others).collect()
+        })
+    }
+
+    /// Writes a piece of what this process has of the state of a point.
+    fn keep_share(&self, name: &str, point: usize, snapshot: &Snapshot<'_>, piece: usize) -> Result<Seal, Failure> {
         let label = self.label(Part::Share, point)?;
         let mut seal = None;
         let write = &mut |out: &mut dyn Write| {
             step("state-begun");
-            let sealed = label.write(&mut Halves { out, is_half: false }, &mut |out| snapshot.write_to(out))?;
+            let sealed =
+                label.write(&mut Halves { out, is_half: false }, &mut |out| snapshot.write_piece(piece, out))?;
             step("state-written");
             seal = Some(sealed);
             Ok(())
@@ -284,11 +315,11 @@ impl Folder {
 
     /// Makes what `note` says the state of a point, and removes what was its state before.
     fn note_state(&self, point: usize, note: &StateNote) -> Result<(), Failure> {
-        for (rank, seal) in note.shares.iter().enumerate() {
-            let path = self.path.join(Folder::share_file(point, note.at_ns, rank));
+        for (name, seal) in note.files(point) {
+            let path = self.path.join(name);
             if fs::metadata(&path).map(|metadata| metadata.len()).ok() != Some(seal.bytes) {
                 let message = format!(
-                    "error: {}, which rank {rank} has written, is not there\n  all ranks must write into the same folder: \
+                    "error: {}, which another rank has written, is not there\n  all ranks must write into the same folder: \
                      choose one with --out that their machines share",
                     path.display()
                 );
@@ -308,9 +339,7 @@ impl Folder {
     /// Removes all shares of the state of a point but those that `note` names.
     fn remove_shares(&self, point: usize, note: Option<&StateNote>) -> Result<(), Failure> {
         let prefix = format!("point-{}-", point + 1);
-        let named: Vec<String> = note.map_or_else(Vec::new, |note| {
-            (0..note.shares.len()).map(|rank| Folder::share_file(point, note.at_ns, rank)).collect()
-        });
+        let named: Vec<String> = note.into_iter().flat_map(|note| note.files(point)).map(|(name, _)| name).collect();
         let is_gone = |name: &String| name.starts_with(&prefix) && name.ends_with(SHARE_END) && !named.contains(name);
         let gone: Vec<String> = names(&self.path).filter(is_gone).collect();
         remove_files(&self.path, &gone).map_err(|error| unwritten(&error))
@@ -354,11 +383,9 @@ impl Folder {
             note.map(Some).map_err(|error| unusable(&path, &UnusableError::Damaged(error.to_string())))
         });
         let Some(note) = company.agree(note)? else { return Ok(None) };
-        let shares = note.shares.iter().enumerate();
-        let shares = shares.map(|(rank, seal)| {
-            let path = self.path.join(Folder::share_file(point, note.at_ns, rank));
-            let is_checked = rank % company.share().ranks() == company.share().rank();
-            self.share(path, point, seal, is_checked)
+        let shares = note.files(point).into_iter().enumerate().map(|(number, (name, seal))| {
+            let is_checked = number % company.share().ranks() == company.share().rank();
+            self.share(self.path.join(name), point, seal, is_checked)
         });
         let shares = company.agree(shares.collect())?;
         // What was never named, or is no longer.

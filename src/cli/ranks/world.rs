@@ -6,7 +6,7 @@ use mpi::Threading;
 use mpi::collective::SystemOperation;
 use mpi::environment::Universe;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Source};
+use mpi::traits::{Communicator, CommunicatorCollectives, Destination, Equivalence, Source};
 
 use super::super::{Failure, with_code};
 use crate::contract::Share;
@@ -97,26 +97,35 @@ impl Ranks for World {
     }
 
     fn swap(&self, outgoing: &[Vec<u8>], incoming: &mut [Vec<u8>]) {
-        let world = comm();
-        let sizes: Vec<u64> = outgoing.iter().map(|bytes| bytes.len() as u64).collect();
-        let mut expected = vec![0u64; incoming.len()];
-        world.all_to_all_into(&sizes[..], &mut expected[..]);
-        let own = self.share.rank();
+        let (world, own) = (comm(), self.share.rank());
         mpi::request::scope(|scope| {
-            let mut requests = Vec::new();
-            for (rank, (bytes, size)) in incoming.iter_mut().zip(&expected).enumerate().filter(|(rank, _)| *rank != own)
-            {
-                bytes.resize(*size as usize, 0);
-                let from = world.process_at_rank(rank as i32);
-                requests.extend(bytes.chunks_mut(PIECE_BYTES).map(|piece| from.immediate_receive_into(scope, piece)));
-            }
             let mut sends = Vec::new();
             for (rank, bytes) in outgoing.iter().enumerate().filter(|(rank, _)| *rank != own) {
                 let to = world.process_at_rank(rank as i32);
-                sends.extend(bytes.chunks(PIECE_BYTES).map(|piece| to.immediate_send(scope, piece)));
+                sends.extend(pieces(bytes).map(|piece| to.immediate_send(scope, piece)));
             }
-            requests.into_iter().for_each(|request| request.wait_without_status());
+            for (rank, bytes) in incoming.iter_mut().enumerate().filter(|(rank, _)| *rank != own) {
+                bytes.clear();
+                loop {
+                    // Tells the length, for which ranks need not meet once more.
+                    let (message, status) = world.process_at_rank(rank as i32).matched_probe();
+                    let (start, count) = (bytes.len(), status.count(u8::equivalent_datatype()) as usize);
+                    bytes.resize(start + count, 0);
+                    message.matched_receive_into(&mut bytes[start..]);
+                    if count < PIECE_BYTES {
+                        break;
+                    }
+                }
+            }
             sends.into_iter().for_each(|request| request.wait_without_status());
         });
     }
+}
+
+/// The pieces in which `bytes` are sent: the last, and only the last, is shorter than the others, and may be empty.
+fn pieces(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    (0..=bytes.len() / PIECE_BYTES).map(|piece| {
+        let start = piece * PIECE_BYTES;
+        &bytes[start..bytes.len().min(start + PIECE_BYTES)]
+    })
 }

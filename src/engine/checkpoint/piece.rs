@@ -1,7 +1,7 @@
-//! A piece of a checkpoint, what one rank wrote: a head, sections of which a reader takes those that it needs, and their table.
+//! A piece of a checkpoint, what one thread of a rank wrote: a head, sections of which a reader takes those that it needs, and their table.
 //!
-//! The head is the shape of the run and where it stands. The first section has what the rank counted; then comes one for
-//! each partition that it held, and one for each partition of the run with the messages to it that the rank had under way.
+//! The head is the shape of the run and where it stands. The first section has what the thread counted; then comes one for
+//! each partition that it held, and one for each partition of the run with the messages to it that it had under way.
 //! The table is at the end, because lengths are known only then; the last eight bytes tell where it begins.
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -30,7 +30,7 @@ pub struct Piece {
 }
 
 impl Piece {
-    /// The next `bytes` bytes of `source`, which [`Snapshot::write_to`](super::Snapshot::write_to) wrote.
+    /// The next `bytes` bytes of `source`, which [`Snapshot::write_piece`](super::Snapshot::write_piece) wrote.
     pub fn new(source: impl Source + 'static, bytes: u64) -> Self {
         Piece { source: Box::new(source), bytes }
     }
@@ -42,7 +42,7 @@ struct Table {
     mark: u64,
     /// Where the head ends.
     head: u64,
-    /// Partitions that the rank held, ascending.
+    /// Partitions that the thread held, ascending.
     held: Vec<u32>,
     /// Where each section ends, and the next begins.
     ends: Vec<u64>,
@@ -52,7 +52,7 @@ struct Table {
 pub(in crate::engine) struct Sections(Table);
 
 impl Sections {
-    /// What comes next in `to` are the sections of a rank that holds these partitions.
+    /// What comes next in `to` are the sections of a thread that holds these partitions.
     pub(in crate::engine) fn begin(to: &Encoder<'_>, held: impl Iterator<Item = u32>) -> Self {
         Sections(Table { mark: MARK, head: to.position(), held: held.collect(), ends: Vec::new() })
     }
@@ -103,22 +103,22 @@ impl<'p> Opened<'p> {
         Ok(Opened { shape, standing, piece, start, table })
     }
 
-    /// Partitions that the rank held which wrote the piece.
+    /// Partitions that the thread held which wrote the piece.
     pub(in crate::engine) fn held(&self) -> &[u32] {
         &self.table.held
     }
 
-    /// What the rank counted.
+    /// What the thread counted.
     pub(in crate::engine) fn counts(&mut self) -> Result<Decoder<'_>, CheckpointError> {
         self.section(0)
     }
 
-    /// The partition with this place among those that the rank held.
+    /// The partition with this place among those that the thread held.
     pub(in crate::engine) fn partition(&mut self, place: usize) -> Result<Decoder<'_>, CheckpointError> {
         self.section(1 + place)
     }
 
-    /// The messages to `partition` that the rank had under way.
+    /// The messages to `partition` that the thread had under way.
     pub(in crate::engine) fn messages(&mut self, partition: u32) -> Result<Decoder<'_>, CheckpointError> {
         self.section(1 + self.table.held.len() + partition as usize)
     }

@@ -1,5 +1,5 @@
-//! A run between two windows as a checkpoint has it: written by each rank, and read by each into a run that has just been
-//! built.
+//! A run between two windows as a checkpoint has it: written by each thread of each rank, and read by each rank into a run that
+//! has just been built.
 
 use std::io::{self, Write};
 
@@ -62,47 +62,32 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         Tally::new(self.shared.protocol.kinds().len(), self.settings.delays, regions)
     }
 
-    /// Writes what this process has of the run as it stands after a window. What is written does not depend on threads but for
-    /// the order of messages and judgements, which nothing depends on.
-    pub(super) fn save(&self, standing: Standing, out: &mut dyn Write) -> io::Result<()> {
-        let (lanes, partitions_log2) = (self.lanes.len(), self.shared.places.partitions_log2());
+    /// Writes what the lane with this `number` has of the run as it stands after a window.
+    pub(super) fn save(&self, number: usize, standing: Standing, out: &mut dyn Write) -> io::Result<()> {
+        let partitions_log2 = self.shared.places.partitions_log2();
+        let lane = &*lock(&self.lanes[number]);
         let mut to = Encoder::new(out);
         to.put(&self.shape())?;
         to.put(&standing)?;
-        let mut sections = Sections::begin(&to, self.settings.share.partitions(partitions_log2));
-        self.save_counts(&mut to)?;
+        let held = self.settings.share.partitions(partitions_log2).skip(number).step_by(self.lanes.len());
+        let mut sections = Sections::begin(&to, held);
+        lane.core.tally.save(&mut to)?;
+        to.put(&lane.core.digest.value())?;
+        lane.core.judgements.iter().try_for_each(|judgement| to.put(judgement))?;
         sections.end(&to);
-        for place in 0..self.partitions {
-            save_partition(&lock(&self.lanes[place % lanes]).partitions[place / lanes], &mut to)?;
+        for partition in &lane.partitions {
+            save_partition(partition, &mut to)?;
             sections.end(&to);
         }
         for partition in 0..1 << partitions_log2 {
-            for lane in &self.lanes {
-                lock(lane).core.outbox.each(standing.window, partition, |window, to_node, event, payload| {
-                    let Event { offset, from, sequence, message, .. } = event;
-                    to.put(&(window, to_node, offset, from, sequence))?;
-                    to.put(&(message, payload))
-                })?;
-            }
+            lane.core.outbox.each(standing.window, partition, |window, to_node, event, payload| {
+                let Event { offset, from, sequence, message, .. } = event;
+                to.put(&(window, to_node, offset, from, sequence))?;
+                to.put(&(message, payload))
+            })?;
             sections.end(&to);
         }
         sections.finish(to)
-    }
-
-    /// Writes what all lanes counted.
-    fn save_counts(&self, to: &mut Encoder<'_>) -> io::Result<()> {
-        let (mut tally, mut digest) = (self.tally(), 0u64);
-        for lane in &self.lanes {
-            let core = &lock(lane).core;
-            tally.absorb(&core.tally);
-            digest = digest.wrapping_add(core.digest.value());
-        }
-        tally.save(to)?;
-        to.put(&digest)?;
-        for lane in &self.lanes {
-            lock(lane).core.judgements.iter().try_for_each(|judgement| to.put(judgement))?;
-        }
-        Ok(())
     }
 
     /// Reads of all pieces of `checkpoint` what the share of this process needs.
@@ -160,7 +145,7 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         }
     }
 
-    /// Adds what a rank counted to what the first lane did.
+    /// Adds what a lane counted to what the first one did.
     fn load_counts(&self, standing: &Standing, mut from: Decoder<'_>) -> Result<(), CheckpointError> {
         let first = &mut lock(&self.lanes[0]).core;
         let mut tally = self.tally();

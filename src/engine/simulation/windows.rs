@@ -160,8 +160,9 @@ impl<P: Protocol, N: Network, O: Probe> Run<'_, P, N, O> {
         self.close_slices(slices.pass(start));
         let opened = if windows.block_log2() == 0 { 0 } else { windows.block(window) };
         let standing = Standing { window, handled, opened, passed: slices.passed(), index_max: survey.index_max };
-        let write = |out: &mut dyn Write| self.save(standing, out);
-        let snapshot = Snapshot { time: SimTime::from_nanos(start), events: survey.events, write: &write };
+        let write = |piece: usize, out: &mut dyn Write| self.save(piece, standing, out);
+        let (time, pieces) = (SimTime::from_nanos(start), self.lanes.len());
+        let snapshot = Snapshot { time, events: survey.events, pieces, write: &write };
         let until = windows.start(window.saturating_add(1));
         let is_broken = keeper.keep(&snapshot).is_break() && until < self.settings.end.as_nanos();
         is_broken.then_some(Ended { windows: handled, stopped: Some(SimTime::from_nanos(until)) })

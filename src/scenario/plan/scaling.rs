@@ -5,8 +5,8 @@
 //!
 //! - compute: `E * event / (R * T * share)`, where `share` is 1 for one thread and [`THREADS_SHARE`] for more;
 //! - exchange: `B / R * (byte / (T * share) + 1 / bandwidth)`, what the threads of a rank pack and unpack, and it sends;
-//! - latency: `M * meeting + (M + X) * ceil(log2 R) * latency + X * (R - 1) * post`, an all-reduce a meeting, and for an
-//!   exchange an all-to-all of sizes and a message to every other rank.
+//! - latency: `M * meeting + (M * ceil(log2 R) + X) * latency + X * (R - 1) * post`, an all-reduce a meeting, and for an
+//!   exchange a message to every other rank.
 //!
 //! `event`, `byte` and `meeting` are [`Terms`], fitted to runs of two ranks on one machine. All else is the network of a
 //! [`Cluster`], which is stated and not measured: on one machine there is none.
@@ -114,9 +114,10 @@ impl Load {
         let ranks = self.ranks as f64;
         let threads = if self.threads > 1 { self.threads as f64 * THREADS_SHARE } else { 1.0 };
         let (wire, network) = cluster.map_or((0.0, 0.0), |cluster| {
-            let steps = self.ranks.next_power_of_two().ilog2();
+            let steps = f64::from(self.ranks.next_power_of_two().ilog2());
             let posts = self.exchanges * (ranks - 1.0) * POST_S;
-            (1.0 / cluster.bandwidth, (self.meetings + self.exchanges) * f64::from(steps) * cluster.latency + posts)
+            let turns = self.meetings * steps + self.exchanges * steps.min(1.0);
+            (1.0 / cluster.bandwidth, turns * cluster.latency + posts)
         });
         Seconds {
             compute: self.events * terms.event / (ranks * threads),
