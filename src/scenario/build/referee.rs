@@ -31,13 +31,6 @@ use scenarios::{Choice, any_scenario};
 /// Scenarios of each choice, without `PROPTEST_CASES`.
 const CASES: u32 = 25;
 
-/// How the engine runs, by the seed of the scenario: a plain seed gets several partitions.
-const LAYOUTS: [Layout; 3] = [
-    Layout { threads: 1, partitions_log2: Some(0) },
-    Layout { threads: 2, partitions_log2: Some(3) },
-    Layout { threads: 3, partitions_log2: None },
-];
-
 thread_local! {
     /// Whether runs of this thread are compared, how many events were, and how many deadlines were kept.
     static IS_ON: Cell<bool> = const { Cell::new(false) };
@@ -129,7 +122,8 @@ fn compare(scenario: &Scenario) {
     let (progress, clock) = (Progress::default(), || 0.0);
     let watch = Watch { progress: &progress, clock: &clock };
     let tracing = Tracing { max: Tracing::MAX, rate: 1.0, seed: scenario.seed };
-    let layout = LAYOUTS[(scenario.seed % LAYOUTS.len() as u64) as usize];
+    // Links are kept by partition, and the reference has one.
+    let layout = Layout { threads: 1, partitions_log2: Some(0) };
     for point in &scenario.points {
         let sink = super::Sink { tracing, log: std::cell::RefCell::default() };
         let aside = Aside { sink: Some(&sink), ..Aside::default() };
