@@ -89,6 +89,26 @@ fn results_are_the_same_for_every_number_of_threads_and_every_run() {
     {
         assert!(results(&bench, out, args) == expected, "{out} differs");
     }
+    for (out, partitions) in [("undivided", 1), ("divided", 64)] {
+        let args = ["--threads", "2", "--partitions", &partitions.to_string()];
+        assert!(results(&bench, out, &args) == expected, "{out} differs");
+        assert_eq!(bench.summary(out)["engine"]["points"][9]["partitions"], partitions);
+    }
+}
+
+#[test]
+fn partitions_are_chosen_for_single_runs_alone() {
+    let bench = Bench::new();
+    for number in ["0", "3", "2048", "all"] {
+        let output = bench.run(&["small.toml", "--partitions", number]);
+        assert_eq!(output.status.code(), Some(2), "{number}");
+        assert!(said(&output).contains("write a power of two from 1 to 1024"), "{}", said(&output));
+    }
+    bench.write("swept.toml", &(SMALL.to_owned() + "[sweep]\nrepeat = 2\n"));
+    let output = bench.run(&["swept.toml", "--partitions", "4"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(said(&output).contains("run it without --partitions"), "{}", said(&output));
+    assert!(!bench.exists("results"));
 }
 
 #[test]

@@ -19,7 +19,7 @@ use super::watch::metrics;
 use crate::contract::{SimSpan, SimTime};
 use crate::engine::{Checkpoint, Keeper, Progress, Snapshot};
 use crate::metrics::PointResult;
-use crate::scenario::build::{Ending, Keeping, RunError, Watch, run_kept};
+use crate::scenario::build::{Ending, Keeping, Layout, RunError, Watch, run_kept};
 use crate::scenario::{Point, Scenario};
 
 use leaving::{Stage, or_leave};
@@ -64,8 +64,8 @@ pub(super) enum Simulated {
 
 /// How a scenario is run.
 pub(super) struct Manner<'a> {
-    /// Threads of this process.
-    pub(super) threads: usize,
+    /// Threads and partitions of this process.
+    pub(super) layout: Layout,
     /// Whether progress is not shown.
     pub(super) quiet: bool,
     /// Time between checkpoints, if they are asked for.
@@ -165,7 +165,7 @@ fn run_on(
     let mut keeper = PointKeeper { folder, number, company, alarm, stage, failure: None };
     let has_spare = company.ranks().is_some() && manner.every.is_some();
     let keeping = Keeping { keeper: &mut keeper, from, has_spare };
-    let ran = run_kept(scenario, &scenario.points[number], manner.threads, watch, keeping, company.ranks());
+    let ran = run_kept(scenario, &scenario.points[number], manner.layout, watch, keeping, company.ranks());
     match (keeper.failure, ran) {
         (Some(failure), _) => Err(failure),
         (None, Ok(ending)) => Ok(ending),

@@ -243,6 +243,11 @@ struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
+    /// Parts that nodes are dealt out to, each handled by one thread at a time: a power of two up to 1024, chosen by the number
+    /// of threads if not given. Changes no result.
+    #[arg(long = "partitions", value_name = "N", value_parser = run::partitions_log2)]
+    partitions_log2: Option<u32>,
+
     /// Set a key of the scenario, e.g. nodes=10K, network.loss=0.01, 'approaches=["ping"]'. May be repeated.
     #[arg(long = "set", value_name = "KEY=VALUE")]
     overrides: Vec<String>,

@@ -96,7 +96,7 @@ pub(super) fn go_on(args: &ResumeArgs, kept: Kept, threads: usize, company: &Com
         scenario: &scenario,
         command: &note.command,
         folder,
-        threads,
+        layout: threads.into(),
         every: every.or(note.every_ms.map(std::time::Duration::from_millis)),
         quiet: args.quiet,
         format: args.format,

@@ -24,8 +24,11 @@ use crate::report::{
     network_load_table, population_table, remove_files, result_files, summary_json, write_results,
 };
 use crate::results::PARTIAL_FOLDER;
-use crate::scenario::build::{RunError, Watch, run_point, run_traced};
+use crate::scenario::build::{Layout, RunError, Watch, run_point, run_traced};
 use crate::scenario::{self, Point, Scenario, Table, plan};
+
+/// As many as threads, at most.
+const PARTITIONS_MAX: u32 = 1024;
 
 /// A scenario that is to be run, with its command line, and what its sweep needs if it has one.
 struct Job<'a> {
@@ -59,7 +62,7 @@ pub(super) fn run(args: &RunArgs) -> Result<(), Failure> {
     jobs.iter().filter(|job| job.sweep.is_none()).for_each(|job| metrics::expect(job.scenario));
     jobs.iter().try_for_each(|job| match &job.sweep {
         Some(prepared) => sweep::run(prepared, args),
-        None => run_once(args, job, threads, traces.as_mut()),
+        None => run_once(args, job, Layout { threads, partitions_log2: args.partitions_log2 }, traces.as_mut()),
     })
 }
 
@@ -73,12 +76,20 @@ fn job<'a>(args: &RunArgs, file: &'a Path, scenario: &'a Scenario, threads: usiz
             return bad(format!("error: {} has no sweep, so it has no shards: run it without --shard", file.display()));
         }
         if !args.list {
-            check_memory(file, &overrides, scenario, threads)?;
+            // A partition takes no more than a thread does.
+            let partitions = args.partitions_log2.map_or(1, |log2| 1 << log2);
+            check_memory(file, &overrides, scenario, threads.max(partitions))?;
         }
         return Ok(Job { scenario, file, command, sweep: None });
     }
     if args.trace.is_wanted() {
         return bad(format!("error: {} has a sweep: trace one of its runs, with --set and no sweep", file.display()));
+    }
+    if args.partitions_log2.is_some() {
+        return bad(format!(
+            "error: {} has a sweep, whose runs choose their partitions: run it without --partitions",
+            file.display()
+        ));
     }
     if args.checkpoint_every.is_some() {
         return bad(format!(
@@ -100,7 +111,7 @@ pub(super) struct Session<'a> {
     pub(super) command: &'a str,
     /// Where its results go.
     pub(super) folder: PathBuf,
-    pub(super) threads: usize,
+    pub(super) layout: Layout,
     /// Time between checkpoints, if they are asked for.
     pub(super) every: Option<Duration>,
     pub(super) quiet: bool,
@@ -108,15 +119,15 @@ pub(super) struct Session<'a> {
 }
 
 /// Runs the points of a scenario without a sweep, writes its results and prints its tables.
-fn run_once(args: &RunArgs, job: &Job<'_>, threads: usize, traces: Option<&mut Traces>) -> Result<(), Failure> {
+fn run_once(args: &RunArgs, job: &Job<'_>, layout: Layout, traces: Option<&mut Traces>) -> Result<(), Failure> {
     let Job { scenario, command, file, .. } = job;
     let folder = args.out.join(&scenario.name);
     let (every, quiet, format) = (args.checkpoint_every.map(|every| every.0), args.quiet, args.format);
-    let session = Session { scenario, command, folder, threads, every, quiet, format };
+    let session = Session { scenario, command, folder, layout, every, quiet, format };
     if let Some(traces) = traces {
         let tracing = traces.tracing(scenario.seed);
         let points = simulate_by(scenario, quiet, |point, watch| {
-            let (result, log) = run_traced(scenario, point, threads, watch, tracing)?;
+            let (result, log) = run_traced(scenario, point, layout, watch, tracing)?;
             traces.add(log);
             Ok(Some(result))
         })?;
@@ -152,8 +163,8 @@ impl Session<'_> {
     /// Runs what is not done yet, kept in `kept`, together with the others of `company`: the first of them writes and prints,
     /// and if it cannot, all fail.
     pub(super) fn run(&self, kept: &mut Folder, company: &Company<'_>) -> Result<(), Failure> {
-        let Session { threads, quiet, every, .. } = *self;
-        let manner = Manner { threads, quiet, every, company };
+        let Session { layout, quiet, every, .. } = *self;
+        let manner = Manner { layout, quiet, every, company };
         let leave = |left| super::leave(self.whole(left).err());
         let simulated = simulate_kept(self.scenario, &manner, kept, &leave)?;
         if !company.is_first() {
@@ -384,6 +395,12 @@ fn fitting_nodes(file: &Path, overrides: &[String], nodes: u32, fits: &dyn Fn(&S
 /// The threads to run on, of which `wanted` were asked for.
 pub(super) fn threads(wanted: Option<u16>) -> usize {
     wanted.map_or_else(|| available_parallelism().map_or(1, NonZeroUsize::get), usize::from)
+}
+
+/// The base-2 logarithm of a number of partitions.
+pub(super) fn partitions_log2(text: &str) -> Result<u32, String> {
+    let number = text.parse::<u32>().ok().filter(|number| number.is_power_of_two() && *number <= PARTITIONS_MAX);
+    number.map(u32::ilog2).ok_or_else(|| format!("write a power of two from 1 to {PARTITIONS_MAX}"))
 }
 
 /// Runs every point of `scenario`.

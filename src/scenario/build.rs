@@ -111,30 +111,17 @@ impl From<usize> for Layout {
     }
 }
 
-/// Simulates one point of `scenario` on `threads` threads.
+/// Simulates one point of `scenario`, on so many threads or in a whole `layout`.
 ///
 /// # Errors
 /// When the engine finds that it lost messages or made some up.
 pub fn run_point(
     scenario: &Scenario,
     point: &Point,
-    threads: usize,
+    layout: impl Into<Layout>,
     watch: &Watch<'_>,
 ) -> Result<PointResult, RunError> {
-    run_into(scenario, point, threads.into(), watch, Aside::default())
-}
-
-/// As [`run_point`], in a layout of one's own.
-///
-/// # Errors
-/// As [`run_point`].
-pub fn run_laid_out(
-    scenario: &Scenario,
-    point: &Point,
-    layout: Layout,
-    watch: &Watch<'_>,
-) -> Result<PointResult, RunError> {
-    run_into(scenario, point, layout, watch, Aside::default())
+    run_into(scenario, point, layout.into(), watch, Aside::default())
 }
 
 /// As [`run_point`], and writes down `tracing` of its events. A traced run takes longer and gives the same result.
@@ -144,13 +131,13 @@ pub fn run_laid_out(
 pub fn run_traced(
     scenario: &Scenario,
     point: &Point,
-    threads: usize,
+    layout: impl Into<Layout>,
     watch: &Watch<'_>,
     tracing: Tracing,
 ) -> Result<(PointResult, TraceLog), RunError> {
     let sink = Sink { tracing, log: RefCell::default() };
     let aside = Aside { sink: Some(&sink), ..Aside::default() };
-    let result = run_into(scenario, point, threads.into(), watch, aside)?;
+    let result = run_into(scenario, point, layout.into(), watch, aside)?;
     Ok((result, sink.log.into_inner()))
 }
 
@@ -165,10 +152,9 @@ fn run_into<'a>(
     let (population, seed) = (point.population, scenario.seed);
     let end = SimTime::ZERO + point.warmup + point.measure;
     let mut settings = Settings::new(population, seed, end);
-    // What goes on from a checkpoint has its partitions.
     let share = ranks.map_or(Share::WHOLE, Ranks::share);
-    let partitions_log2 = keeping.as_ref().and_then(|keeping| keeping.partitions_log2(layout.threads * share.ranks()));
-    let partitions_log2 = partitions_log2.or(layout.partitions_log2);
+    let kept = |keeping: &Keeping<'_>| keeping.partitions_log2(layout, share.ranks());
+    let partitions_log2 = keeping.as_ref().map_or(layout.partitions_log2, kept);
     (settings.threads, settings.partitions_log2) = (layout.threads, partitions_log2);
     settings.boundaries = boundaries(point, scenario.timeline);
     settings.measured = SimTime::ZERO + point.warmup..end;

@@ -92,13 +92,27 @@ pub(super) struct CsvFile {
     source: usize,
 }
 
-/// A line with at least one cell that is not empty.
-#[derive(Clone, Debug)]
+/// A line with at least one cell that is not empty. It is taken apart when it is asked: there may be a million of them.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'f> {
     /// The whole line.
     pub(super) at: Place,
-    /// At least one, and at most [`CELLS_MAX`]: further ones are left out.
-    pub(super) cells: Vec<Cell<'f>>,
+    /// The line, without the blanks around it.
+    content: &'f str,
+}
+
+impl<'f> Row<'f> {
+    /// Its cells, at least one, and at most [`CELLS_MAX`]: further ones are left out.
+    pub(super) fn cells(&self) -> impl Iterator<Item = Cell<'f>> + use<'f> {
+        let Place { source, start: mut cell_start, .. } = self.at;
+        self.content.split(',').take(CELLS_MAX).map(move |written| {
+            let trimmed = written.trim();
+            let start = cell_start + (written.len() - written.trim_start().len());
+            cell_start += written.len() + 1;
+            let unquoted = trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            Cell { text: unquoted.unwrap_or(trimmed), at: Place { source, start, end: start + trimmed.len() } }
+        })
+    }
 }
 
 /// What stands between two commas.
@@ -133,7 +147,7 @@ impl CsvFile {
             Some(Draft::new(self.place(start, len), title, label).code(Code::FileContents))
         };
         let mut start = 0;
-        for (number, line) in self.text.split('\n').enumerate() {
+        for (number, line) in self.text.split_terminator('\n').enumerate() {
             if number == LINES_MAX {
                 let title = format!("more than {LINES_MAX} lines");
                 return refuse(start, line.len(), title, "leave out this line and all that follow");
@@ -147,20 +161,12 @@ impl CsvFile {
     }
 
     fn row<'f>(&self, start: usize, line: &'f str) -> Option<Row<'f>> {
-        let content = line.trim_start_matches('\u{feff}').trim();
+        let begun = line.trim_start_matches('\u{feff}').trim_start();
+        let (from, content) = (start + (line.len() - begun.len()), begun.trim_end());
         if content.is_empty() || content.starts_with('#') {
             return None;
         }
-        let from = start + line.find(content).unwrap_or(0);
-        let mut cell_start = from;
-        let cells = content.split(',').take(CELLS_MAX).map(|written| {
-            let trimmed = written.trim();
-            let at = cell_start + (written.len() - written.trim_start().len());
-            cell_start += written.len() + 1;
-            let unquoted = trimmed.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            Cell { text: unquoted.unwrap_or(trimmed), at: self.place(at, trimmed.len()) }
-        });
-        Some(Row { cells: cells.collect(), at: self.place(from, content.len()) })
+        Some(Row { at: self.place(from, content.len()), content })
     }
 
     fn place(&self, start: usize, len: usize) -> Place {
@@ -258,15 +264,22 @@ mod tests {
 
     /// A folder with files, a scenario beside them, and what reading the file `name` of at most 100 bytes says.
     fn read(write: impl Fn(&Path), name: &str) -> (Option<CsvFile>, Vec<String>) {
+        let (file, drafts) = read_up_to(100, write, name);
+        assert!(drafts.iter().all(|draft| draft.at.source == 0), "problems of the file as a whole");
+        (file, drafts.into_iter().map(|draft| format!("{}: {}", draft.title, draft.label)).collect())
+    }
+
+    /// As [`read`], of at most so many bytes, and all of what is said.
+    fn read_up_to(bytes_max: u64, write: impl Fn(&Path), name: &str) -> (Option<CsvFile>, Vec<Draft>) {
         let folder = tempfile::tempdir().unwrap();
         let inner = folder.path().join("scenarios");
         fs::create_dir(&inner).unwrap();
         write(&inner);
         let mut reader = Reader::new("", Files::beside(inner.join("s.toml").to_str().unwrap(), 1), false);
         let value = Value { at: Place { source: 0, start: 3, end: 9 }, kind: Kind::Text(name.to_owned()) };
-        let file = reader.csv_file(&value, 100);
-        assert!(reader.drafts.iter().all(|draft| draft.at == value.at));
-        (file, reader.drafts.into_iter().map(|draft| format!("{}: {}", draft.title, draft.label)).collect())
+        let file = reader.csv_file(&value, bytes_max);
+        assert!(reader.drafts.iter().all(|draft| draft.at == value.at || draft.at.source == 1));
+        (file, reader.drafts)
     }
 
     fn with(bytes: &[u8]) -> impl Fn(&Path) {
@@ -280,11 +293,11 @@ mod tests {
         assert!(said.is_empty(), "{said:?}");
         let file = file.unwrap();
         let rows: Vec<_> = file.rows().collect();
-        let cells: Vec<Vec<_>> = rows.iter().map(|row| row.cells.iter().map(|cell| cell.text).collect()).collect();
+        let cells: Vec<Vec<_>> = rows.iter().map(|row| row.cells().map(|cell| cell.text).collect()).collect();
         assert_eq!(cells, [&["a", "b c", ""][..], &["1", "", "é"], &["", ""], &["x"]]);
         for row in &rows {
             assert_eq!(row.at.source, 1);
-            for cell in &row.cells {
+            for cell in row.cells() {
                 let shown = &text[cell.at.start..cell.at.end];
                 assert_eq!(shown.trim_matches('"'), cell.text, "the place of a cell is where it stands");
             }
@@ -340,5 +353,21 @@ mod tests {
         check(b"1,2\n3,\xff\n", "a.csv", "line 2 of the file `a.csv` is not UTF-8 text: save the file as UTF-8");
         check(b"# nothing\n\n", "a.csv", "the file `a.csv` has no rows");
         assert!(read(with(&[b'1'; 100]), "a.csv").0.is_some());
+    }
+
+    #[test]
+    fn files_of_too_many_lines_or_too_long_ones_are_refused_where_they_begin_to_be() {
+        let check = |text: &str, refused: Option<(&str, usize, usize)>| {
+            let (file, drafts) = read_up_to(u64::MAX - 1, with(text.as_bytes()), "a.csv");
+            let found = drafts.iter().map(|draft| (draft.title.as_str(), draft.at.start, draft.at.end));
+            assert_eq!(found.collect::<Vec<_>>(), Vec::from_iter(refused));
+            assert_eq!(file.is_some(), refused.is_none());
+        };
+        let most = "1\n".repeat(LINES_MAX);
+        check(&most, None);
+        check(&format!("{most}23\n4\n"), Some(("more than 1100000 lines", 2 * LINES_MAX, 2 * LINES_MAX + 2)));
+        let longest = "1".repeat(LINE_BYTES_MAX);
+        check(&format!("1\n{longest}\n"), None);
+        check(&format!("1\n1{longest}\n2\n"), Some(("a line of more than 100000 bytes", 2, 3)));
     }
 }

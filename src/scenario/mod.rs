@@ -400,10 +400,9 @@ pub fn parse_sweep(file_name: &str, text: &str, overrides: &[String]) -> Result<
     sweep::expand(document, spec, &read.scenario).map(Some)
 }
 
-/// The scenario in `root` and its sweep, unless a part of them is refused.
-fn read(reader: &mut Reader, root: &tree::Table) -> Option<Read> {
-    let effective = effective::toml(root);
-    let root = reader.root(root, ROOT_KEYS);
+/// The scenario in `table` and its sweep, unless a part of them is refused.
+fn read(reader: &mut Reader, table: &tree::Table) -> Option<Read> {
+    let root = reader.root(table, ROOT_KEYS);
     if let Some(entry) = root.get(extends::KEY) {
         reader.text(&entry.value, "the name of a file", "\"base.toml\"");
     }
@@ -451,7 +450,8 @@ fn read(reader: &mut Reader, root: &tree::Table) -> Option<Read> {
         approaches_line,
         is_swept: root.has(sweep::KEY),
         hash: String::new(),
-        effective,
+        // Last, as much that is refused is long.
+        effective: effective::toml(table),
     };
     scenario.hash = canonical::hash(&scenario);
     Some(Read { scenario, sweep })

@@ -100,7 +100,7 @@ fn matrix(reader: &mut Reader, file: &CsvFile, holds: Holds) -> Option<(Vec<Stri
 
 /// The names of the regions; `None` if there are none or too many.
 fn header_names(reader: &mut Reader, header: &Row<'_>) -> Option<Vec<String>> {
-    let names = header.cells.get(1..).unwrap_or_default();
+    let names: Vec<_> = header.cells().skip(1).collect();
     if !(1..=Placement::REGIONS_MAX).contains(&names.len()) {
         let title = format!("expected 1 to {} regions, found {}", Placement::REGIONS_MAX, names.len());
         reader.report(
@@ -133,7 +133,8 @@ fn row_delays(
     holds: Holds,
     delays: &mut Vec<SimSpan>,
 ) {
-    let (name, written) = (row.cells[0], &row.cells[1..]);
+    let cells: Vec<_> = row.cells().collect();
+    let (name, written) = (cells[0], &cells[1..]);
     if name.text != regions[from] {
         let title = format!("expected the row of region `{}`, found `{}`", short(&regions[from]), short(name.text));
         let draft = Draft::new(name.at, title, format!("write {}", short(&regions[from]))).code(Code::FileContents);

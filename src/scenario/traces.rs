@@ -59,8 +59,8 @@ impl Traces {
 fn values(reader: &mut Reader, file: &CsvFile, column: &str, named_at: Place) -> Option<Vec<f64>> {
     let mut rows = file.rows();
     let header = rows.next()?;
-    let Some(index) = header.cells.iter().position(|cell| cell.text == column) else {
-        let names: Vec<_> = header.cells.iter().take(8).map(|cell| format!("`{}`", short(cell.text))).collect();
+    let Some(index) = header.cells().position(|cell| cell.text == column) else {
+        let names: Vec<_> = header.cells().take(8).map(|cell| format!("`{}`", short(cell.text))).collect();
         let title = format!("the file has no column `{}`", short(column));
         let draft = Draft::new(header.at, title, "name the column here, or write one of these as `column`")
             .code(Code::FileContents);
@@ -101,7 +101,7 @@ fn values(reader: &mut Reader, file: &CsvFile, column: &str, named_at: Place) ->
 /// The seconds in the cell `index` of `row`.
 fn seconds(row: &Row<'_>, index: usize, column: &str) -> Result<f64, Draft> {
     let label = "write seconds from 0.001 to 315360000 (ten years)";
-    let Some(cell) = row.cells.get(index) else {
+    let Some(cell) = row.cells().nth(index) else {
         let title = format!("this row has no cell in the column `{}`", short(column));
         return Err(Draft::new(row.at, title, "write as many cells as the header has").code(Code::FileContents));
     };

@@ -106,7 +106,8 @@ impl Case {
     /// The world of the reference.
     pub fn world(&self, settings: &Settings) -> reference::World {
         let Settings { faults, population, placement, seed, end, capacity, header, .. } = settings.clone();
-        reference::World { lives: Some(Lives::new(faults, population, placement, seed, end)), capacity, header }
+        let lives = Some(Lives::new(faults, population, placement, seed, end));
+        reference::World { lives, capacity, header, notes_dues: false }
     }
 
     /// Runs the reference without an end, to find the moments of the case.

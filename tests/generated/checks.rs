@@ -3,7 +3,7 @@
 use qnetsim::engine::Progress;
 use qnetsim::metrics::{EngineFigures, Flow, Method, PointResult};
 use qnetsim::report::{RunReport, result_files};
-use qnetsim::scenario::build::{Layout, Watch, run_laid_out};
+use qnetsim::scenario::build::{Layout, Watch, run_point};
 use qnetsim::scenario::{Scenario, plan};
 
 /// Threads, and base-2 logarithms of the numbers of partitions, that results must not depend on.
@@ -41,7 +41,7 @@ pub(crate) fn check(scenario: &Scenario) {
 fn run(scenario: &Scenario, layout: Layout) -> Vec<PointResult> {
     let (progress, clock) = (Progress::default(), || 0.0);
     let watch = Watch { progress: &progress, clock: &clock };
-    let run = |point| run_laid_out(scenario, point, layout, &watch).unwrap_or_else(|violation| panic!("{violation}"));
+    let run = |point| run_point(scenario, point, layout, &watch).unwrap_or_else(|violation| panic!("{violation}"));
     scenario.points.iter().map(run).collect()
 }
 

@@ -57,6 +57,20 @@ pub struct Outcome<P: Protocol, O> {
     pub state: P::State,
     /// The probe, which saw every event in the total order.
     pub probe: O,
+    /// What was set or sent, in that order, if the world notes it.
+    pub dues: Vec<Due>,
+}
+
+/// A timer that was set, or a message that was not lost on its way: when it has to happen, as it stood at that moment. A
+/// message that waits for its receiver's downlink gets another, which holds instead.
+#[derive(Clone, Copy, Debug)]
+pub struct Due {
+    pub set: SimTime,
+    pub time: SimTime,
+    pub to: NodeId,
+    pub from: NodeId,
+    pub sequence: u32,
+    pub is_timer: bool,
 }
 
 /// What may go wrong beside loss in the network.
@@ -65,6 +79,8 @@ pub struct World {
     pub lives: Option<Lives>,
     pub capacity: Option<Capacity>,
     pub header: u32,
+    /// Whether it is noted when everything is due.
+    pub notes_dues: bool,
 }
 
 /// Runs `protocol` over `network` until `end` or until nothing is left to happen.
@@ -102,6 +118,7 @@ pub fn run_in<P: Protocol, N: Network, O: Probe>(
         messages: vec![[0; 3]; protocol.kinds().len()],
         here: nodes.here(0),
         now: 0,
+        dues: Vec::new(),
     };
     let (mut state, mut probe, mut events) = (protocol.state(nodes.clone()), O::default(), 0);
     for here in nodes.iter() {
@@ -121,7 +138,7 @@ pub fn run_in<P: Protocol, N: Network, O: Probe>(
     }
     let is_message = |body: &Body<P>| matches!(body, Body::Message(..) | Body::Parked(..));
     let in_flight = simulator.heap.iter().filter(|Reverse(event)| is_message(&event.body)).count() as u64;
-    Outcome { events, messages: simulator.messages, in_flight, state, probe }
+    Outcome { events, messages: simulator.messages, in_flight, state, probe, dues: simulator.dues }
 }
 
 struct Simulator<'a, P: Protocol, N> {
@@ -140,6 +157,7 @@ struct Simulator<'a, P: Protocol, N> {
     messages: Vec<[u64; 3]>,
     here: Here,
     now: u64,
+    dues: Vec<Due>,
 }
 
 impl<P: Protocol, N: Network> Simulator<'_, P, N> {
@@ -160,6 +178,7 @@ impl<P: Protocol, N: Network> Simulator<'_, P, N> {
                 match self.transmit(1, &message, payload.len()) {
                     Some(time) => {
                         let key = (time, to, from, sequence);
+                        self.note(key, false);
                         self.heap.push(Reverse(Event { key, body: Body::Parked(message, payload) }));
                     }
                     None => self.messages[protocol.kind(&message)][2] += 1,
@@ -225,6 +244,14 @@ impl<P: Protocol, N: Network> Simulator<'_, P, N> {
         Some(*free)
     }
 
+    /// Notes when something is due, before it is queued.
+    fn note(&mut self, (time, to, from, sequence): (u64, NodeId, NodeId, u32), is_timer: bool) {
+        if self.world.notes_dues {
+            let [set, time] = [self.now, time].map(SimTime::from_nanos);
+            self.dues.push(Due { set, time, to, from, sequence, is_timer });
+        }
+    }
+
     fn next_sequence(&mut self) -> u32 {
         let counter = &mut self.sequences[self.here.index];
         *counter += 1;
@@ -249,6 +276,7 @@ impl<P: Protocol, N: Network> Simulator<'_, P, N> {
         let delay = network.delay(from, to, now, self.keys[0].word(from, sequence));
         // A time that does not exist stays under way for ever.
         let key = (through.saturating_add(delay.as_nanos()), to, from, sequence);
+        self.note(key, false);
         self.heap.push(Reverse(Event { key, body: Body::Message(message, payload) }));
     }
 }
@@ -277,6 +305,7 @@ impl<P: Protocol, N: Network> Effects<P> for Simulator<'_, P, N> {
     fn wake_after(&mut self, span: SimSpan, timer: P::Timer) {
         let (node, sequence) = (self.here.id, self.next_sequence());
         let key = (self.now.saturating_add(span.as_nanos().max(1)), node, node, sequence);
+        self.note(key, true);
         self.heap.push(Reverse(Event { key, body: Body::Timer(timer) }));
     }
 

@@ -25,7 +25,7 @@ pub(in crate::cli) fn run(args: &RunArgs) -> Result<(), Failure> {
             scenario,
             command: &command(file, &overrides(args)),
             folder: args.out.join(&scenario.name),
-            threads,
+            layout: threads.into(),
             every: args.checkpoint_every.map(|every| every.0),
             quiet: args.quiet || !company.is_first(),
             format: args.format,
@@ -59,6 +59,9 @@ fn prepared(args: &RunArgs, world: &World) -> Result<Vec<Scenario>, Failure> {
     let bad = |message: String| Err(Failure { code: Failure::BAD_SCENARIO, message: format!("error: {message}") });
     if args.trace.is_wanted() {
         return bad("a run over ranks cannot be traced: leave out --trace, or run it without mpirun".to_owned());
+    }
+    if args.partitions_log2.is_some() {
+        return bad("the partitions of a run over ranks follow from their threads: leave out --partitions".to_owned());
     }
     if args.list {
         return bad("--list runs nothing: call it without mpirun".to_owned());

@@ -1,6 +1,6 @@
 //! Points that are kept by checkpoints: they can be broken off, and gone on with.
 
-use super::{Aside, Watch, run_into};
+use super::{Aside, Layout, Watch, run_into};
 use crate::contract::SimTime;
 use crate::engine::{Checkpoint, CheckpointError, Keeper, Ranks, Violation};
 use crate::metrics::PointResult;
@@ -20,11 +20,13 @@ pub struct Keeping<'a> {
 const SPARE: usize = 4;
 
 impl Keeping<'_> {
-    /// Base-2 logarithm of the number of partitions that the run must have, with so many `threads` on all ranks; `None` if any
-    /// will do.
-    pub(super) fn partitions_log2(&self, threads: usize) -> Option<u32> {
+    /// Base-2 logarithm of the number of partitions that the run must have, where `layout` is that of each of so many `ranks`;
+    /// `None` if any will do.
+    pub(super) fn partitions_log2(&self, layout: Layout, ranks: usize) -> Option<u32> {
+        let threads = layout.threads * ranks;
         let spare = || self.has_spare.then(|| (SPARE * threads).next_power_of_two().ilog2().min(16));
-        self.from.as_ref().map(Checkpoint::partitions_log2).or_else(spare)
+        // What goes on from a checkpoint has its partitions.
+        self.from.as_ref().map(Checkpoint::partitions_log2).or(layout.partitions_log2).or_else(spare)
     }
 
     /// For how many ranks the places of nodes must be; `None` if for those that there are.
@@ -71,20 +73,20 @@ pub enum RunError {
 }
 
 /// As [`run_point`](super::run_point), kept by `keeping`; together with other `ranks`, if there are any, all of which call
-/// this with the same scenario, point, number of threads and checkpoint.
+/// this with the same scenario, point, layout and checkpoint.
 ///
 /// # Errors
 /// As [`run_point`](super::run_point), and if the run cannot go on from the checkpoint: then it does on no rank.
 pub fn run_kept<'a>(
     scenario: &'a Scenario,
     point: &'a Point,
-    threads: usize,
+    layout: impl Into<Layout>,
     watch: &'a Watch<'a>,
     keeping: Keeping<'a>,
     ranks: Option<&'a dyn Ranks>,
 ) -> Result<Ending, RunError> {
     let aside = Aside { keeping: Some(keeping), ranks, ..Aside::default() };
-    match run_into(scenario, point, threads.into(), watch, aside) {
+    match run_into(scenario, point, layout.into(), watch, aside) {
         Ok(result) if result.measure == point.measure => Ok(Ending::Whole(Box::new(result))),
         Ok(result) => {
             let at = SimTime::ZERO + result.warmup + result.measure;

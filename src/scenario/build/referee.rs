@@ -1,9 +1,12 @@
-//! Every approach against the reference engine, on random scenarios: the same events in the same order, the same figures.
+//! Every approach against the reference engine, on random scenarios: no deadline missed, the same events in the same order,
+//! the same figures.
 //!
 //! The reference (`tests/reference`) runs any protocol; here it runs each as a scenario sets it up. Heartbeats that are
 //! counted as a whole are left out, because it has no such thing.
 
 use std::cell::Cell;
+use std::fs;
+use std::path::Path;
 
 use proptest::test_runner::{Config, RngSeed, TestRunner};
 
@@ -12,8 +15,9 @@ use crate::contract::{NodeId, Nodes, Protocol, SimTime};
 use crate::engine::trace::{Happening, Tracing};
 use crate::engine::{Broadcast, Cause, Lives, NetworkModel, Outcome, Probe, Progress, Settings};
 use crate::metrics::Traffic;
-use crate::scenario::Scenario;
+use crate::scenario::{Scenario, load};
 
+mod deadlines;
 #[path = "../../../tests/generated/options.rs"]
 mod options;
 #[path = "../../../tests/reference/mod.rs"]
@@ -21,15 +25,17 @@ mod reference;
 #[path = "../../../tests/generated/scenarios.rs"]
 mod scenarios;
 
+use deadlines::Kept;
 use scenarios::{Choice, any_scenario};
 
 /// Scenarios of each choice, without `PROPTEST_CASES`.
 const CASES: u32 = 25;
 
 thread_local! {
-    /// Whether runs of this thread are compared, and how many events were.
+    /// Whether runs of this thread are compared, how many events were, and how many deadlines were kept.
     static IS_ON: Cell<bool> = const { Cell::new(false) };
     static COMPARED: Cell<u64> = const { Cell::new(0) };
+    static KEPT: Cell<Kept> = const { Cell::new(Kept::NONE) };
 }
 
 /// What happened at a node: time, node, sender, sequence, and what.
@@ -61,10 +67,13 @@ pub(super) fn check<P: Protocol>(
     let label = &job.point.label;
     let Settings { faults, population, placement, seed, end, capacity, header, .. } = job.settings.clone();
     let lives = Some(Lives::new(faults, population, placement, seed, end));
-    let world = reference::World { lives, capacity, header };
+    let world = reference::World { lives, capacity, header, notes_dues: true };
     let reference: reference::Outcome<P, Seen> = reference::run_in(&world, protocol, network, population, seed, end);
     let sink = job.sink.expect("compared runs are traced");
-    let events: Vec<Event> = sink.log.borrow().records.iter().filter_map(event).collect();
+    let records = &sink.log.borrow().records;
+    // First, as what happens late makes all else differ too.
+    KEPT.set(KEPT.get() + deadlines::check(label, records, &reference.dues, end, outcome.in_flight));
+    let events: Vec<Event> = records.iter().filter_map(event).collect();
     let expected = reference.probe.0;
     if let Some(place) = events.iter().zip(&expected).position(|(one, other)| one != other) {
         panic!("{label}: event {place} is {:?} instead of {:?}", events[place], expected[place]);
@@ -113,9 +122,10 @@ fn compare(scenario: &Scenario) {
     let (progress, clock) = (Progress::default(), || 0.0);
     let watch = Watch { progress: &progress, clock: &clock };
     let tracing = Tracing { max: Tracing::MAX, rate: 1.0, seed: scenario.seed };
+    // Links are kept by partition, and the reference has one.
+    let layout = Layout { threads: 1, partitions_log2: Some(0) };
     for point in &scenario.points {
         let sink = super::Sink { tracing, log: std::cell::RefCell::default() };
-        let layout = Layout { threads: 1, partitions_log2: Some(0) };
         let aside = Aside { sink: Some(&sink), ..Aside::default() };
         run_into(scenario, point, layout, &watch, aside).unwrap_or_else(|violation| panic!("{violation}"));
     }
@@ -135,6 +145,7 @@ fn compare_many(choice: Choice) {
         panic!("{failure}");
     }
     assert!(COMPARED.get() > 2_000, "only {} events were compared", COMPARED.get());
+    KEPT.get().check_all_came_up();
 }
 
 #[test]
@@ -145,4 +156,17 @@ fn random_ways_of_keeping_a_network_alive_equal_the_reference() {
 #[test]
 fn random_mechanisms_equal_the_reference() {
     compare_many(Choice::Mechanisms);
+}
+
+#[test]
+fn scenarios_that_once_failed_equal_the_reference() {
+    IS_ON.set(true);
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/generated/kept");
+    for file in fs::read_dir(folder).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            compare(&load(&path, &[]).unwrap_or_else(|error| panic!("{error}")));
+        }
+    }
+    assert!(COMPARED.get() > 500, "only {} events were compared", COMPARED.get());
 }

@@ -60,7 +60,7 @@ fn from_file(reader: &mut Reader, value: &Value) -> Option<[ServiceTime; 2]> {
     let file = reader.csv_file(value, FILE_BYTES_MAX)?;
     let mut rows = file.rows();
     let header = rows.next()?;
-    if !header.cells.iter().map(|cell| cell.text).eq(HEADER) {
+    if !header.cells().map(|cell| cell.text).eq(HEADER) {
         let label = format!("write {}", HEADER.join(","));
         reader.report(Draft::new(header.at, "this is no header of service times", label).help(HELP));
         return None;
@@ -94,7 +94,8 @@ fn from_file(reader: &mut Reader, value: &Value) -> Option<[ServiceTime; 2]> {
 
 /// Which of [`OPERATIONS`] a row is about, and what it takes.
 fn operation(row: &Row<'_>) -> Result<(usize, ServiceTime), Draft> {
-    let [name, quantiles @ ..] = &row.cells[..] else {
+    let cells: Vec<_> = row.cells().collect();
+    let [name, quantiles @ ..] = &cells[..] else {
         return Err(Draft::new(row.at, "this row is empty", "remove it"));
     };
     let Some(index) = OPERATIONS.iter().position(|operation| *operation == name.text) else {
@@ -102,7 +103,7 @@ fn operation(row: &Row<'_>) -> Result<(usize, ServiceTime), Draft> {
         return Err(Draft::new(name.at, title, "write read or write"));
     };
     if quantiles.len() + 1 != HEADER.len() {
-        let title = format!("this row has {} cells, and the header {}", row.cells.len(), HEADER.len());
+        let title = format!("this row has {} cells, and the header {}", cells.len(), HEADER.len());
         return Err(Draft::new(row.at, title, "write as many cells as the header has"));
     }
     let mut time = ServiceTime::constant(SimSpan::ZERO);
