@@ -204,29 +204,11 @@ fn run_into<'a>(
             let detector = scenario.detection.map_or(Detector::Timeout { missed }, |detection| detection.detector);
             let kept = job.kept(Notes::default());
             let sampled = Sampled::new(population, kept, adaptive, size, trackers, rates.as_slice(), detector);
-            let sampled = if job.has_leaves() { sampled.with_leaves() } else { sampled };
-            let count = |outcome: &Ran<Sampled>| {
-                let counts = outcome.states.iter().flat_map(|(_, state)| state.counts());
-                counts.copied().collect::<Vec<AliveCount>>()
-            };
-            job.run_summed("sampled", &sampled, sampled.bytes(), count, |_, counts| Found {
-                samples: sample_counts(&sampled, counts),
-                ..Found::default()
-            })
+            job.run_sampled(if job.has_leaves() { sampled.with_leaves() } else { sampled })
         }
         Approach::Mechanism(mechanism) => mechanism.spec().run(&job),
         Approach::Swim(timing) => job.run("swim", &Swim::new(population, timing), 0),
     }
-}
-
-/// What the trackers of a run counted, in the order of time, observer and rate.
-fn sample_counts(sampled: &Sampled, mut counts: Vec<AliveCount>) -> Vec<SampleCount> {
-    counts.sort_unstable();
-    let named = |AliveCount { time, observer, sample, alive }| {
-        let rate = sampled.samplers()[usize::from(sample)].rate();
-        SampleCount { time, observer, rate, alive }
-    };
-    counts.into_iter().map(named).collect()
 }
 
 /// How the nodes of a point decide that others are down.
@@ -376,6 +358,21 @@ impl Job<'_> {
         let protocol = Heartbeat::new(graph, heartbeat.interval, heartbeat.size);
         let protocol = self.judged(protocol, Heartbeat::with_leaves, Heartbeat::with_detector);
         self.run("heartbeat", &protocol, protocol.graph().bytes())
+    }
+
+    fn run_sampled(&self, sampled: Sampled) -> Result<PointResult, RunError> {
+        let own = |outcome: &Ran<Sampled>| -> Vec<AliveCount> {
+            outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect()
+        };
+        self.run_summed("sampled", &sampled, sampled.bytes(), own, |_, mut counts| {
+            // In the order of time, observer and rate.
+            counts.sort_unstable();
+            let named = |AliveCount { time, observer, sample, alive }| {
+                let rate = sampled.samplers()[usize::from(sample)].rate();
+                SampleCount { time, observer, rate, alive }
+            };
+            Found { samples: counts.into_iter().map(named).collect(), ..Found::default() }
+        })
     }
 
     /// Rumours, if there are any, are tracked of the share `track` of the nodes.

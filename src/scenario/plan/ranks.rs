@@ -77,8 +77,7 @@ mod tests {
 
     #[test]
     fn a_rank_takes_its_share_of_what_is_shared_out() {
-        for approach in ["ping", "flat-gossip", "full-mesh", "hierarchical", "sampled", "kademlia", "routing", "mobile"]
-        {
+        for approach in ["ping", "flat-gossip", "full-mesh", "hierarchical", "sampled", "kademlia", "routing"] {
             let taken = of_ranks(&format!("approaches = \"{approach}\""), &[1, 2, 3, 4, 64]);
             assert!(taken[1..].is_sorted_by(|one, other| one >= other), "{approach}: {taken:?}");
             // Of a counted mesh there is little else than what every process takes.
