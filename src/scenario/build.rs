@@ -204,7 +204,7 @@ fn run_into<'a>(
             let detector = scenario.detection.map_or(Detector::Timeout { missed }, |detection| detection.detector);
             let kept = job.kept(Notes::default());
             let sampled = Sampled::new(population, kept, adaptive, size, trackers, rates.as_slice(), detector);
-            job.run_sampled(if job.has_leaves() { sampled.with_leaves() } else { sampled })
+            job.run_sampled(&if job.has_leaves() { sampled.with_leaves() } else { sampled })
         }
         Approach::Mechanism(mechanism) => mechanism.spec().run(&job),
         Approach::Swim(timing) => job.run("swim", &Swim::new(population, timing), 0),
@@ -360,11 +360,11 @@ impl Job<'_> {
         self.run("heartbeat", &protocol, protocol.graph().bytes())
     }
 
-    fn run_sampled(&self, sampled: Sampled) -> Result<PointResult, RunError> {
+    fn run_sampled(&self, sampled: &Sampled) -> Result<PointResult, RunError> {
         let own = |outcome: &Ran<Sampled>| -> Vec<AliveCount> {
             outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect()
         };
-        self.run_summed("sampled", &sampled, sampled.bytes(), own, |_, mut counts| {
+        self.run_summed("sampled", sampled, sampled.bytes(), own, |_, mut counts| {
             // In the order of time, observer and rate.
             counts.sort_unstable();
             let named = |AliveCount { time, observer, sample, alive }| {
