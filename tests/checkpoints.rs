@@ -186,7 +186,7 @@ fn any_number_of_ranks_goes_on_with_what_any_other_number_left() {
     assert!(check_over(&faults, &[9, 11, 13], &[(2, 1), (2, 2), (2, 1)]) >= 9);
     assert!(check_over(&faults, &[401, 20, 300], &[(1, 1), (2, 1), (3, 1)]) >= 9);
     assert!(check_over(&narrow, &[5, 30, 100], &[(4, 1), (1, 1), (2, 1)]) >= 6);
-    let mechanisms = read(&format!("{SMALL}approaches = [\"swim\", \"sampled\", \"kademlia\"]\n"));
+    let mechanisms = read(&format!("{SMALL}approaches = [\"swim\", \"sampled\", \"kademlia\", \"ledger\"]\n"));
     assert!(check_over(&mechanisms, &[30, 200], &[(3, 1), (2, 1), (4, 1)]) >= 3);
 }
 

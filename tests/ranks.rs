@@ -6,6 +6,7 @@ mod hub;
 mod scaling;
 
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use qnetsim::contract::{Population, Share, SimSpan, SimTime};
 use qnetsim::engine::regions::SAME_REGION;
@@ -64,22 +65,124 @@ fn check(file: &str, sets: &[&str]) {
 const FEW_WINDOWS: [&str; 3] =
     ["network.latency={ model = 'uniform', min = '100ms', max = '300ms' }", "warmup=10s", "measure=20s"];
 
-#[test]
-fn links_of_a_rank_alone_find_the_same_as_those_of_all() {
-    // Without detectors, a rank has the links of its own nodes.
-    let sets = [FEW_WINDOWS.as_slice(), &["approaches=[\"flat-gossip\", \"ping\"]", "nodes=2000"]].concat();
-    let scenario = scenario("scenarios/quickstart.toml", &sets);
-    for point in &scenario.points {
+/// What all ranks together hold of what their nodes share, and what of it each of them holds besides its own part: for each
+/// point of `scenario`, with its name. What is found is that of one process.
+fn held(scenario: &Scenario) -> Vec<(&str, u64, u64)> {
+    let of_point = |point: &'_ Point| {
         let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
-        let whole = facts(&run_point(&scenario, point, 2, &watch).unwrap()).0;
-        let mut shared = Vec::new();
-        for (ranks, threads) in [(1, 2), (2, 1), (3, 1), (4, 2)] {
-            let (found, figures) = facts(&over(&scenario, point, ranks, threads));
-            assert_eq!(found, whole, "{ranks} ranks of {threads} threads");
-            shared.extend(figures.map(|figures| figures.shared_bytes));
+        let whole = facts(&run_point(scenario, point, 2, &watch).unwrap()).0;
+        let shared = [(2, 1), (3, 2), (4, 1)].map(|(ranks, threads)| {
+            let (found, figures) = facts(&over(scenario, point, ranks, threads));
+            assert_eq!(found, whole, "{} on {ranks} ranks of {threads} threads", point.label);
+            figures.expect("there are several ranks").shared_bytes
+        });
+        let by_each = (shared[2] - shared[0]) / 2;
+        // What is not held by each is held once; a rank more has the end of its rows more.
+        assert!(shared[1].abs_diff(shared[0] + by_each) < 200, "{}: {shared:?}", point.label);
+        (shared[0] - 2 * by_each, by_each)
+    };
+    let named = |point| {
+        let (once, by_each) = of_point(point);
+        (point.label.as_str(), once, by_each)
+    };
+    scenario.points.iter().map(named).collect()
+}
+
+#[test]
+fn a_rank_has_the_links_of_its_own_nodes_alone() {
+    let links = |name: &str| match name {
+        "flat-gossip" => 8 * 2_000,
+        "ping" => 2_000,
+        // Between all super nodes, of full nodes to super and full nodes, and of the others to full nodes.
+        "hierarchical" => 10 * 9 + 100 * (2 + 32) + 4 * 1_890,
+        "gossip" => 100 * 2 + 4 * 1_890,
+        // Half of the nodes, about.
+        _ => 3 * 950,
+    };
+    let tiers = ["tiers={ super = 10, full = 100, mobile = 90 }", "nodes=2000"];
+    let all = "approaches=[\"flat-gossip\", \"ping\", \"hierarchical\", \"gossip\", \"sampled\"]";
+    let sample = ["approach.sampled.rates=0.5"];
+    for detection in ["timeline=10s", "detection={ detector = 'timeout' }", "detection={ detector = 'phi' }"] {
+        let sets = [&FEW_WINDOWS[..], &tiers, &sample, &[all, detection]].concat();
+        let scenario = scenario("scenarios/quickstart.toml", &sets);
+        for (name, once, by_each) in held(&scenario) {
+            assert!(once >= 8 * links(name), "{name}, {detection}: {once} bytes for {} links", links(name));
+            // Who is where, who is tracked, and who sends to whom by type.
+            let besides = 4 * 2_000 + 20 * 110 + 8 * 110 + 100;
+            assert!(by_each <= besides, "{name}, {detection}: {by_each} bytes on every rank");
+            assert!(!["flat-gossip", "ping"].contains(&name) || by_each < 100, "{name}: {by_each} bytes on every rank");
         }
-        // Each link is held once, and where the links of each node begin.
-        assert!(shared.windows(2).all(|pair| pair[0].abs_diff(pair[1]) < 100), "{shared:?}");
+    }
+}
+
+#[test]
+fn mechanisms_have_the_links_of_a_ranks_own_nodes_alone() {
+    let tiers = ["tiers={ super = 5, full = 20, mobile = 400 }", "nodes=1000", "warmup=0s", "measure=20s"];
+    let sets = [&FEW_WINDOWS[..1], &tiers, &["approaches=[\"ledger\", \"mobile\", \"registry\"]"]].concat();
+    let scenario = scenario("scenarios/quickstart.toml", &[&sets[..], &["approach.registry.users=100"]].concat());
+    for (name, once, by_each) in held(&scenario) {
+        let links = if name.starts_with("mobile") { 2 * 400 } else { 3 * 975 };
+        assert!(once >= 8 * links, "{name}: {once} bytes for {links} links");
+        // Users and shards are known by all.
+        let besides = if name.starts_with("registry") { 6_000 } else { 20 * 25 + 100 };
+        assert!(by_each <= besides, "{name}: {by_each} bytes on every rank");
+    }
+}
+
+/// A way to other ranks that counts what goes there.
+struct Counted<'a>(&'a dyn Ranks, AtomicU64);
+
+impl Ranks for Counted<'_> {
+    fn share(&self) -> Share {
+        self.0.share()
+    }
+
+    fn max(&self, values: &mut [u64]) {
+        self.0.max(values);
+    }
+
+    fn sum(&self, values: &mut [u64]) {
+        self.0.sum(values);
+    }
+
+    fn swap(&self, outgoing: &[Vec<u8>], incoming: &mut [Vec<u8>]) {
+        self.1.fetch_add(outgoing.iter().map(|bytes| bytes.len() as u64).sum(), Ordering::Relaxed);
+        self.0.swap(outgoing, incoming);
+    }
+}
+
+/// Bytes that rank 0 gets of three others when the run has ended, and those that the states of all nodes take, point by point.
+fn gathered(scenario: &Scenario) -> Vec<(&str, u64, u64)> {
+    let of_point = |point: &'_ Point| {
+        let outcomes = each_rank(4, |ranks| {
+            let counted = Counted(ranks, AtomicU64::new(0));
+            let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
+            let result = run_over(scenario, point, 1, &watch, &counted).expect("nothing is lost or made up");
+            (result, counted.1.into_inner())
+        });
+        let sent: u64 = outcomes.iter().map(|(_, bytes)| bytes).sum();
+        let result = outcomes[0].0.as_ref().expect("rank 0 has the result");
+        let remote = result.engine.ranks.expect("there are several ranks").remote_bytes;
+        (sent - remote, result.state_bytes)
+    };
+    let named = |point| {
+        let (gathered, states) = of_point(point);
+        (point.label.as_str(), gathered, states)
+    };
+    scenario.points.iter().map(named).collect()
+}
+
+#[test]
+fn rank_0_gathers_what_is_found_in_states_and_not_the_states() {
+    let constant = "network.latency={ model = 'constant', delay = '300ms' }";
+    let short = [constant, "warmup=0s", "measure=10s", "timeline=10s"];
+    let tiers = ["nodes=6000", "tiers={ super = 5, full = 100, mobile = 3000 }"];
+    let all = "approaches=[\"sampled\", \"discovery\", \"routing\", \"dissemination\", \"ledger\", \"kademlia\"]";
+    let sets = ["approach.sampled.rates=0.9", "approach.kademlia.bootstrap=ideal", "approach.dissemination.every=5s"];
+    let scenario = scenario("scenarios/quickstart.toml", &[&short[..], &tiers, &sets, &[all]].concat());
+    for (name, gathered, states) in gathered(&scenario) {
+        // Three quarters of the states are those of other ranks.
+        assert!(gathered < states / 4, "{name}: {gathered} bytes went to rank 0, where states take {states}");
     }
 }
 
@@ -124,9 +227,35 @@ fn ranks_that_meet_in_the_middle_of_blocks_find_the_same() {
 
 #[test]
 fn mechanisms_find_the_same_over_ranks() {
-    for name in ["blocks", "routing"] {
+    for name in ["blocks", "routing", "kademlia"] {
         check(&format!("scenarios/small/{name}.toml"), &FEW_WINDOWS);
     }
+    let placements = "approach.sharding.placement=[\"modulo\", \"consistent-hashing\"]";
+    let few_records = ["measure=70s", "approach.sharding.records=200", placements];
+    check("scenarios/small/sharding.toml", &[&FEW_WINDOWS[..1], &few_records].concat());
+    let spreads = ["nodes=500", "approach.dissemination.spread=[\"pull\", \"mesh\"]"];
+    check("scenarios/small/dissemination.toml", &[&FEW_WINDOWS[..], &spreads].concat());
+}
+
+#[test]
+fn devices_find_the_same_over_ranks() {
+    check(
+        "scenarios/small/mobile.toml",
+        &[&FEW_WINDOWS[..1], &["nodes=300", "tiers.mobile=200", "measure=130min"]].concat(),
+    );
+    let users = ["nodes=300", "approach.registry.users=500", "approach.registry.shards=8", "measure=60s"];
+    check("scenarios/small/registry.toml", &[&FEW_WINDOWS[..1], &users].concat());
+}
+
+#[test]
+fn all_layers_together_find_the_same_over_ranks() {
+    check("scenarios/small/recommended.toml", &[&FEW_WINDOWS[..], &["nodes=400"]].concat());
+}
+
+#[test]
+fn those_that_judge_find_the_same_over_ranks() {
+    let sets = [FEW_WINDOWS[0], "warmup=20s", "measure=40s", "nodes=300"];
+    check("scenarios/small/liveness.toml", &sets);
 }
 
 #[test]

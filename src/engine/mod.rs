@@ -48,4 +48,4 @@ pub use lives::{Life, Lives};
 pub use network::{Network, NetworkModel};
 pub use probe::{Cause, Passing, Probe};
 pub use ranks::{Ranks, Remote};
-pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation, meeting_span};
+pub use simulation::{Broadcast, Outcome, Progress, Settings, Simulation, Violation, gather, meeting_span};

@@ -27,8 +27,8 @@ use super::tally::{KINDS_MAX, Tally};
 use super::team::lock;
 use crate::contract::{Domain, Placement, Places, Population, Protocol, RandomKey, Share, SimSpan, SimTime};
 pub use outcome::Outcome;
-pub use post::meeting_span;
 use post::{Pace, Post};
+pub use post::{gather, meeting_span};
 
 /// What [`Effects::broadcast`](crate::contract::Effects::broadcast) does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -26,6 +26,6 @@ pub use metric::{Measurement, Metric, Unit, may_be_figure, measurements, metric_
 pub use population::{PopulationOverTime, PopulationRow, SampleEstimate};
 pub use result::{EngineFigures, Method, PointResult, RankFigures, TimelineBucket};
 pub use rows::long_row;
-pub use spread::{Bandwidth, Spread};
+pub use spread::{Bandwidth, Spread, Values};
 pub use stored::{StaticStr, StoredHistogram};
 pub use traffic::{Count, Flow, Traffic};

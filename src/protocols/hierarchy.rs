@@ -62,15 +62,8 @@ impl Hierarchy {
     /// Heartbeats and digests along the links of `graph`, which goes from children to parents and within tiers, at the
     /// intervals of `heartbeat`. Messages are padded to `size` bytes.
     pub fn new(graph: Graph, heartbeat: AdaptiveHeartbeat, size: u32) -> Self {
-        let incoming = Incoming::new(&graph);
-        Hierarchy::of_share(graph, incoming, heartbeat, size)
-    }
-
-    /// As [`Hierarchy::new`], where `graph` may have the links of a share of the nodes alone, and `incoming` is of all links.
-    /// Nobody can judge whom it hears then.
-    pub fn of_share(graph: Graph, incoming: Incoming, heartbeat: AdaptiveHeartbeat, size: u32) -> Self {
         Hierarchy {
-            incoming,
+            incoming: Incoming::new(&graph),
             population: graph.population(),
             graph,
             intervals: NodeType::ALL.map(|node_type| heartbeat.calculate_interval(node_type)),

@@ -111,10 +111,11 @@ impl Mobile {
     pub fn new(graph: Graph, options: MobileOptions) -> Self {
         let population = graph.population();
         let (mobiles, fulls) = (population.range(NodeType::MobileNode), population.range(NodeType::FullNode));
-        let parents = mobiles.clone().map(|node| graph.links(node).len()).max().unwrap_or(0);
+        let parents = graph.degree_max(NodeType::MobileNode);
         assert!(parents <= PARENTS_MAX, "a mobile node has {parents} parents");
         let is_parent = |link: &Link| fulls.contains(&link.peer);
-        assert!(mobiles.clone().all(|node| graph.links(node).iter().all(is_parent)), "parents are full nodes");
+        let mut own = mobiles.filter(|&node| graph.holds(node));
+        assert!(own.all(|node| graph.links(node).iter().all(is_parent)), "parents are full nodes");
         assert!(options.radio.is_valid(), "{:?}", options.radio);
         let interval = options.policy.interval();
         let spans = [Some(interval), Some(options.look), options.transactions, options.news];

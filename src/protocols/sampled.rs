@@ -13,9 +13,9 @@ use super::heartbeat::{Beat, SLOTS_MAX};
 use super::sampler::NodeSampler;
 use super::wire::{self, key_of};
 use crate::contract::{
-    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Places, Population, Protocol, SimSpan, SimTime, Verdict,
+    CoarseTime, Column, Effects, Here, NodeId, NodeType, Nodes, Population, Protocol, SimSpan, SimTime, Verdict,
 };
-use crate::topologies::{Graph, Incoming};
+use crate::topologies::{Graph, Incoming, Kept, Notes};
 
 /// Most rates of a run.
 pub const RATES_MAX: usize = 8;
@@ -40,14 +40,14 @@ pub struct Sampled {
 
 impl Sampled {
     /// Nodes in the samples of `rates` report to the first `trackers` super nodes, or to all where there are fewer, at
-    /// the intervals of `heartbeat`, by messages padded to `size` bytes. Trackers judge by `detector`. The state is laid
-    /// out for the `places` of the nodes.
+    /// the intervals of `heartbeat`, by messages padded to `size` bytes. Trackers judge by `detector`. Links are
+    /// `kept` where their nodes are, whatever notes that asks for.
     ///
     /// # Panics
     /// If there is no rate, if there are more than [`RATES_MAX`], if one is not from 0 to 1, or if they do not ascend.
     pub fn new(
         population: Population,
-        places: impl Into<Places>,
+        kept: impl Into<Kept>,
         heartbeat: AdaptiveHeartbeat,
         size: u32,
         trackers: u32,
@@ -59,7 +59,8 @@ impl Sampled {
         let samplers: Vec<NodeSampler> = rates.iter().map(|&rate| NodeSampler::new(rate)).collect();
         let largest = samplers[samplers.len() - 1];
         let trackers = trackers.min(population.count(NodeType::SuperNode));
-        let graph = Graph::new(population, places, |node, peers| {
+        let kept = Kept { notes: Notes { senders: true, types: true, firsts: false }, ..kept.into() };
+        let graph = Graph::new(population, kept, |node, peers| {
             if largest.should_track_node(&key_of(node)) {
                 peers.extend((0..trackers).filter(|&tracker| tracker != node));
             }

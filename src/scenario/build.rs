@@ -1,5 +1,6 @@
 //! From a point of a scenario to its result: the one place where protocols, topologies, networks and the engine meet.
 
+mod found;
 mod keeping;
 mod over;
 mod places;
@@ -7,13 +8,13 @@ mod slices;
 
 use std::cell::RefCell;
 
-use crate::contract::{Domain, NodeType, Placement, Places, Protocol, RandomKey, Share, SimSpan, SimTime};
+use crate::contract::{Domain, NodeType, Placement, Protocol, RandomKey, Share, SimSpan, SimTime};
 use crate::engine::faults::Schedule;
 use crate::engine::trace::{Record, Trace, Tracing};
 use crate::engine::{Broadcast, Latency, NetworkModel, Outcome, Progress, Ranks, RegionMatrix, Settings, Simulation};
 use crate::metrics::{
-    Detection, EngineFigures, Figures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult,
-    PopulationOverTime, SampleCount, TimelineBucket, Traffic, Truth, peak_memory, reset_peak_memory,
+    Detection, EngineFigures, Judgement, LifeEvent, LinkDelays, Links, Method, PointResult, PopulationOverTime,
+    SampleCount, TimelineBucket, Traffic, Truth, reset_peak_memory,
 };
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::detector::Detector;
@@ -24,8 +25,9 @@ use crate::protocols::hierarchy::Hierarchy;
 use crate::protocols::sampled::{AliveCount, Sampled};
 use crate::protocols::sampler::NodeSampler;
 use crate::protocols::swim::Swim;
-use crate::topologies::{Clustering, Graph, Incoming, Tier, TierDegrees};
+use crate::topologies::{Clustering, Graph, Kept, Notes, Tier, TierDegrees};
 
+pub use found::{Found, Sum};
 pub use keeping::{Ending, Keeping, RunError, run_kept};
 pub use over::run_over;
 
@@ -44,15 +46,6 @@ pub struct Watch<'a> {
     pub progress: &'a Progress,
     /// Wall time in seconds. The simulation itself never reads it.
     pub clock: &'a (dyn Fn() -> f64 + Sync),
-}
-
-/// What a run found that its protocol alone knows.
-#[derive(Default)]
-pub struct Found {
-    /// What trackers counted.
-    pub samples: Vec<SampleCount>,
-    /// Figures of mechanisms.
-    pub figures: Vec<Figures>,
 }
 
 /// A point on its way to a result.
@@ -76,9 +69,6 @@ pub struct Job<'a> {
 
 /// What a run gives: with probes, which trace it if there is to be a trace.
 pub type Ran<P> = Outcome<P, Option<Trace>>;
-
-/// What takes out of a run what its protocol alone knows.
-type Finding<'f, P> = dyn Fn(&Ran<P>) -> Found + 'f;
 
 /// Takes in the trace of a run.
 struct Sink {
@@ -172,7 +162,6 @@ fn run_into<'a>(
     settings.share = share;
     settings.dealt_to = keeping.as_ref().and_then(Keeping::dealt_to).unwrap_or(share.ranks());
     places::deal_out(&mut settings, scenario, point);
-    let layout = settings.places();
     let (began, keeping) = ((watch.clock)(), RefCell::new(keeping));
     let job = Job { scenario, point, settings, watch, began, sink, keeping, ranks };
     let (interval, size) = (scenario.heartbeat.interval, scenario.heartbeat.size);
@@ -184,8 +173,8 @@ fn run_into<'a>(
             let mesh = FullMesh::new(population, interval, size, method(point) == Method::Event);
             job.run("full-mesh", &job.judged(mesh, FullMesh::with_leaves, FullMesh::with_detector), 0)
         }
-        Approach::FlatGossip { fanout } => job.run_flat(job.random_graph(layout, fanout, clustering)),
-        Approach::Ping => job.run_flat(job.random_graph(layout, 1, clustering)),
+        Approach::FlatGossip { fanout } => job.run_flat(job.random_graph(fanout, clustering)),
+        Approach::Ping => job.run_flat(job.random_graph(1, clustering)),
         Approach::Hierarchical(links) => {
             job.run_tiers("hierarchy", job.tiers(degrees(links, true), adaptive, clustering), 0.0)
         }
@@ -199,27 +188,13 @@ fn run_into<'a>(
         }
         Approach::Sampled { trackers, rates, missed } => {
             let detector = scenario.detection.map_or(Detector::Timeout { missed }, |detection| detection.detector);
-            let sampled = Sampled::new(population, layout, adaptive, size, trackers, rates.as_slice(), detector);
-            let sampled = if job.has_leaves() { sampled.with_leaves() } else { sampled };
-            job.run_with("sampled", &sampled, sampled.bytes(), |outcome| Found {
-                samples: sample_counts(&sampled, outcome),
-                ..Found::default()
-            })
+            let kept = job.kept(Notes::default());
+            let sampled = Sampled::new(population, kept, adaptive, size, trackers, rates.as_slice(), detector);
+            job.run_sampled(&if job.has_leaves() { sampled.with_leaves() } else { sampled })
         }
         Approach::Mechanism(mechanism) => mechanism.spec().run(&job),
         Approach::Swim(timing) => job.run("swim", &Swim::new(population, timing), 0),
     }
-}
-
-/// What the trackers of a run counted, in the order of time, observer and rate.
-fn sample_counts(sampled: &Sampled, outcome: &Ran<Sampled>) -> Vec<SampleCount> {
-    let mut counts: Vec<AliveCount> = outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect();
-    counts.sort_unstable();
-    let named = |AliveCount { time, observer, sample, alive }| {
-        let rate = sampled.samplers()[usize::from(sample)].rate();
-        SampleCount { time, observer, rate, alive }
-    };
-    counts.into_iter().map(named).collect()
 }
 
 /// How the nodes of a point decide that others are down.
@@ -340,31 +315,28 @@ impl Job<'_> {
         }
     }
 
-    /// The nodes whose links this rank keeps: its own, where nobody judges whom it hears.
-    fn linked(&self) -> Share {
-        if self.scenario.detection.is_some() { Share::WHOLE } else { self.settings.share }
+    /// What this process keeps of a graph: the links of its own nodes, and what `notes` ask for about links to them.
+    pub fn kept(&self, notes: Notes) -> Kept {
+        Kept { places: self.settings.places(), share: self.settings.share, notes }
     }
 
     /// Every node has links to `degree` others, drawn uniformly, or near ones first.
-    fn random_graph(&self, places: Places, degree: u32, clustering: Option<&Clustering>) -> Graph {
+    fn random_graph(&self, degree: u32, clustering: Option<&Clustering>) -> Graph {
         let Settings { population, seed, .. } = self.settings;
         let key = RandomKey::new(seed, Domain::Topology);
         let all = Tier::new(0..population.total(), clustering);
-        Graph::of_share(population, places, self.linked(), |node, peers| {
+        let notes = Notes { senders: self.scenario.detection.is_some(), ..Notes::default() };
+        Graph::new(population, self.kept(notes), |node, peers| {
             all.distinct_peers(degree, node, &mut key.stream(node, 0), peers);
         })
     }
 
     /// Tiers with links of so many `degrees`.
     fn tiers(&self, degrees: TierDegrees, adaptive: AdaptiveHeartbeat, clustering: Option<&Clustering>) -> Hierarchy {
-        let (population, seed, share) = (self.settings.population, self.settings.seed, self.linked());
-        let size = self.scenario.heartbeat.size;
-        let (targets, places) = (degrees.targets(population, seed, clustering), self.settings.places());
-        if share.is_whole() {
-            return Hierarchy::new(Graph::new(population, places, targets), adaptive, size);
-        }
-        let incoming = Incoming::drawn(population, &places, &targets);
-        Hierarchy::of_share(Graph::of_share(population, places, share, targets), incoming, adaptive, size)
+        let Settings { population, seed, .. } = self.settings;
+        let notes = Notes { senders: self.scenario.detection.is_some(), types: true, firsts: false };
+        let graph = degrees.clustered_graph(population, self.kept(notes), seed, clustering);
+        Hierarchy::new(graph, adaptive, self.scenario.heartbeat.size)
     }
 
     fn run_flat(&self, graph: Graph) -> Result<PointResult, RunError> {
@@ -374,81 +346,27 @@ impl Job<'_> {
         self.run("heartbeat", &protocol, protocol.graph().bytes())
     }
 
+    fn run_sampled(&self, sampled: &Sampled) -> Result<PointResult, RunError> {
+        let own = |outcome: &Ran<Sampled>| -> Vec<AliveCount> {
+            outcome.states.iter().flat_map(|(_, state)| state.counts()).copied().collect()
+        };
+        self.run_summed("sampled", sampled, sampled.bytes(), own, |_, mut counts| {
+            // In the order of time, observer and rate.
+            counts.sort_unstable();
+            let named = |AliveCount { time, observer, sample, alive }| {
+                let rate = sampled.samplers()[usize::from(sample)].rate();
+                SampleCount { time, observer, rate, alive }
+            };
+            Found { samples: counts.into_iter().map(named).collect(), ..Found::default() }
+        })
+    }
+
     /// Rumours, if there are any, are tracked of the share `track` of the nodes.
     fn run_tiers(&self, name: &'static str, hierarchy: Hierarchy, track: f64) -> Result<PointResult, RunError> {
         let track = NodeSampler::new(track);
         let with_detector = |hierarchy: Hierarchy, detector| hierarchy.with_detector(detector, &track);
         let hierarchy = self.judged(hierarchy, Hierarchy::with_leaves, with_detector);
         self.run(name, &hierarchy, hierarchy.bytes())
-    }
-
-    /// `shared_bytes` is the memory of what all nodes share, such as the graph.
-    fn run<P: Protocol>(&self, name: &'static str, protocol: &P, shared_bytes: usize) -> Result<PointResult, RunError> {
-        self.run_finding(name, protocol, shared_bytes, None)
-    }
-
-    /// Runs `protocol`, which results call `name`; `find` takes out of the outcome what the protocol alone knows.
-    /// `shared_bytes` is the memory of what all nodes share, such as a graph.
-    ///
-    /// # Errors
-    /// When the engine finds that it lost messages or made some up, when the run cannot go on from its checkpoint, and when
-    /// it is broken off before anything was measured.
-    pub fn run_with<P: Protocol>(
-        &self,
-        name: &'static str,
-        protocol: &P,
-        shared_bytes: usize,
-        find: impl Fn(&Ran<P>) -> Found,
-    ) -> Result<PointResult, RunError> {
-        self.run_finding(name, protocol, shared_bytes, Some(&find))
-    }
-
-    /// As [`Job::run_with`]; there may be nothing to find.
-    fn run_finding<P: Protocol>(
-        &self,
-        name: &'static str,
-        protocol: &P,
-        shared_bytes: usize,
-        find: Option<&Finding<'_, P>>,
-    ) -> Result<PointResult, RunError> {
-        let network = network(&self.scenario.network, self.scenario.seed).with_disturbances(
-            self.scenario.faults.disturbances.clone(),
-            self.settings.population,
-            self.settings.placement.clone(),
-            self.settings.seed,
-        );
-        let (boundaries, threads) = (self.settings.boundaries.clone(), self.settings.threads);
-        let (built, outcome) = self.simulate(protocol, &network, find.is_some())?;
-        let seconds = (self.watch.clock)() - built;
-        let shared_bytes = shared_bytes + self.settings.places.as_ref().map_or(0, Places::bytes);
-        let ranks = self.over_ranks(&outcome, shared_bytes);
-        let shared_bytes = ranks.map_or(shared_bytes as u64, |ranks| ranks.shared_bytes);
-        let figures = EngineFigures {
-            events: outcome.events,
-            seconds,
-            build_seconds: built - self.began,
-            peak_memory: peak_memory(),
-            bytes_per_node: (outcome.bytes as u64 + shared_bytes) as f64 / f64::from(self.point.population.total()),
-            threads,
-            partitions: outcome.partitions,
-            ranks,
-        };
-        if self.settings.share.rank() > 0 {
-            return Err(RunError::Elsewhere(outcome.stopped));
-        }
-        let found = match outcome.stopped {
-            // Figures of mechanisms tell of whole runs.
-            Some(at) if at <= self.settings.measured.start => return Err(RunError::Unmeasured(at)),
-            Some(_) => Found::default(),
-            None => find.map_or_else(Found::default, |find| find(&outcome)),
-        };
-        #[cfg(test)]
-        if outcome.stopped.is_none() {
-            referee::check(self, protocol, &network, &outcome, &found, |outcome| {
-                find.map_or_else(Found::default, |find| find(outcome))
-            });
-        }
-        Ok(self.result(name, protocol, &boundaries, outcome, found, figures))
     }
 
     /// The outcome of `protocol` on `network`, with the states of all nodes if they are wanted, and when all was built.

@@ -3,6 +3,7 @@
 mod disk;
 pub(super) mod events;
 mod faults;
+mod ranks;
 pub mod scaling;
 mod verdicts;
 
@@ -12,13 +13,12 @@ use crate::protocols::detector::Detector;
 use crate::protocols::swim::SwimTiming;
 use crate::protocols::swim::membership::{View, Waiting};
 
-use super::build::{Deal, method};
+use super::build::method;
 use super::{Approach, Point, Scenario};
+pub use ranks::memory_of_rank;
 
 /// Memory that a process of this program takes whatever it runs, in bytes: code, buffers of empty queues.
 const PROCESS_BYTES: u64 = 8 << 20;
-/// What Open MPI takes of a process on top, in bytes: 10 to 14 MB were measured, for 2 and 3 ranks on one machine.
-const MPI_BYTES: u64 = 16 << 20;
 /// What a thread takes: its stack, the buffers and timer wheel of its partitions, and the chunks that are not in
 /// use yet.
 const THREAD_BYTES: u64 = 2 << 20;
@@ -106,20 +106,23 @@ pub fn memory(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         Approach::Sampled { .. } => links(point) * 12 + nodes * 12 + counted(scenario, point),
         Approach::Mechanism(mechanism) => mechanism.spec().memory(scenario, point),
     };
-    // Who stands where, to choose near nodes from.
-    let nearby = match point.approach {
-        _ if point.nearby.is_none() => 0,
-        Approach::Hierarchical(_) | Approach::Gossip { .. } => u64::from(upper_nodes(point)) * 4,
-        _ => nodes * 4,
-    };
     let stored = stored.saturating_add(detectors(scenario, point));
     let stored = stored.saturating_add(verdicts::bytes(scenario, point));
     (nodes * NODE_BYTES)
         .saturating_add(stored)
         .saturating_add(faults)
-        .saturating_add(nearby)
+        .saturating_add(nearby(point))
         .saturating_add(in_flight as u64)
         .saturating_add(of_process(scenario, point, threads))
+}
+
+/// Who stands where, to choose near nodes from.
+fn nearby(point: &Point) -> u64 {
+    match point.approach {
+        _ if point.nearby.is_none() => 0,
+        Approach::Hierarchical(_) | Approach::Gossip { .. } => u64::from(upper_nodes(point)) * 4,
+        _ => u64::from(point.population.total()) * 4,
+    }
 }
 
 /// What a process takes on `threads` threads however many nodes there are, and for the results of earlier points.
@@ -132,42 +135,6 @@ fn of_process(scenario: &Scenario, point: &Point, threads: usize) -> u64 {
         scenario.points[..so_far].iter().map(|point| buckets(scenario, point) * RESULT_BYTES + links).sum::<u64>();
     let per_thread = THREAD_BYTES + buckets(scenario, point) * BUCKET_BYTES + links;
     PROCESS_BYTES.saturating_add((threads as u64).saturating_mul(per_thread)).saturating_add(results)
-}
-
-/// Peak memory of that of `ranks` processes which takes the most, in bytes, where they run `point` together, each on
-/// `threads` threads. An upper bound for approaches of which a rank holds more than its own nodes: rank 0 gathers what
-/// figures of mechanisms are made of, and links between tiers are held by all.
-pub fn memory_of_rank(scenario: &Scenario, point: &Point, threads: usize, ranks: usize) -> u64 {
-    let whole = memory(scenario, point, threads);
-    let of_process = of_process(scenario, point, threads);
-    if ranks <= 1 {
-        return whole;
-    }
-    let (of_nodes, nodes) = (whole.saturating_sub(of_process), u64::from(point.population.total()));
-    // One rank may have one more of the partitions than another: at least four each, unless all have the same number.
-    let uneven = if ranks.is_power_of_two() { 4 } else { 5 };
-    let shared_out = |bytes: u64| (bytes / 4).saturating_mul(uneven) / ranks as u64;
-    let held = match point.approach {
-        // While it builds its links a rank counts those of all nodes.
-        Approach::Ping | Approach::FlatGossip { .. } if scenario.detection.is_none() => {
-            shared_out(of_nodes).saturating_add(nodes * 4)
-        }
-        Approach::Hierarchical(_) | Approach::Gossip { .. } if scenario.detection.is_none() => {
-            // And of the upper tiers, who sends to each.
-            let uppers = u64::from(point.population.up_to(NodeType::FullNode).total());
-            shared_out(of_nodes).saturating_add(nodes * 4).saturating_add(uppers * 20)
-        }
-        Approach::FullMesh { .. } | Approach::Swim(_) => shared_out(of_nodes),
-        Approach::Ping | Approach::FlatGossip { .. } | Approach::Hierarchical(_) | Approach::Gossip { .. } => {
-            let links = (links(point) * 8 + nodes * 8).min(of_nodes);
-            links.saturating_add(shared_out(of_nodes - links))
-        }
-        Approach::Sampled { .. } | Approach::Mechanism(_) => of_nodes,
-    };
-    // Every rank knows where all nodes are, and which are its own.
-    let is_listed = Deal::of(scenario, point, ranks).is_listed();
-    let places = if is_listed { (nodes * 6).saturating_add(shared_out(nodes * 4)) } else { 0 };
-    of_process.saturating_add(MPI_BYTES).saturating_add(held).saturating_add(places)
 }
 
 /// What detectors keep: who sends along each link, where the links of each node end, and of phi two averages a peer.
@@ -386,25 +353,6 @@ mod tests {
         assert!((245_000_000..265_000_000).contains(&(busy - with(&[]))), "{busy}");
         let regions = with(&["heartbeat.interval=1s", "network.latency={ model = 'regions', jitter = 0.5 }"]);
         assert!(regions > with(&["heartbeat.interval=1s", "network.latency={ model = 'regions' }"]));
-    }
-
-    #[test]
-    fn a_rank_takes_its_share_of_what_is_shared_out() {
-        let of_rank = |approach: &str, ranks| {
-            let text = format!("name = \"a\"\nnodes = \"10M\"\napproaches = \"{approach}\"\n");
-            let scenario = parse("a.toml", &text, &[]).unwrap_or_else(|error| panic!("{error}"));
-            memory_of_rank(&scenario, &scenario.points[0], 1, ranks)
-        };
-        for approach in ["ping", "flat-gossip", "full-mesh", "hierarchical", "kademlia"] {
-            let taken: Vec<_> = [2, 3, 4, 64].map(|ranks| of_rank(approach, ranks)).to_vec();
-            assert!(taken.is_sorted_by(|one, other| one >= other), "{approach}: {taken:?}");
-        }
-        let [alone, many] = [1, 64].map(|ranks| of_rank("flat-gossip", ranks));
-        // Four bytes for each of all nodes while links are made, and what every process takes.
-        let shared_out = (alone - PROCESS_BYTES) / 64 + MPI_BYTES;
-        assert!((shared_out + 40_000_000..shared_out + 52_000_000).contains(&many), "{many} of {alone}");
-        let gathered = of_rank("kademlia", 64) - MPI_BYTES;
-        assert_eq!(gathered, of_rank("kademlia", 1), "rank 0 gathers the states of all nodes");
     }
 
     #[test]

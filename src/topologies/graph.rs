@@ -1,15 +1,20 @@
 //! Directed adjacency in compressed sparse rows, with a slot at the receiver for every edge.
 
+mod share;
+
 use std::ops::Range;
 
 use rayon::prelude::*;
 
-use crate::contract::{Column, NodeId, NodeType, Nodes, Places, Population, Share};
+use super::Incoming;
+use crate::contract::{Column, NodeId, NodeType, Nodes, Places, Population};
+use share::Own;
+pub use share::{Kept, Notes};
 
 /// Rows are generated in blocks of this many nodes, in parallel.
 const BLOCK: usize = 1 << 14;
-/// Where only some rows are kept, so many blocks are generated at a time.
-const BLOCKS_AT_ONCE: usize = 32;
+/// Where only some rows are kept, so many blocks are generated at a time by each thread.
+const BLOCKS_AT_ONCE: usize = 2;
 
 /// A directed edge, as its sender holds it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -42,35 +47,6 @@ enum Rows {
     Starts(Column<u32>),
     /// There are only the rows of a share of the partitions.
     Own(Own),
-}
-
-/// The rows of a share of the partitions, partition by partition.
-#[derive(Debug)]
-struct Own {
-    share: Share,
-    places: Places,
-    /// The number of the first row of each partition of the share.
-    firsts: Vec<usize>,
-    /// Where each row starts, and where the last one ends.
-    starts: Column<u32>,
-}
-
-impl Own {
-    /// The number of the row of `node`, if it is there.
-    #[inline]
-    fn number(&self, node: NodeId) -> Option<usize> {
-        let partition = self.places.partition_of(node);
-        let first = self.share.holds(partition).then(|| self.firsts[self.share.place(partition)])?;
-        Some(first + self.places.index_of(node))
-    }
-
-    /// # Panics
-    /// If the row is not there.
-    #[inline]
-    fn row(&self, node: NodeId) -> Range<usize> {
-        let Some(number) = self.number(node) else { panic!("another rank has the links of node {node}") };
-        self.starts[number] as usize..self.starts[number + 1] as usize
-    }
 }
 
 /// Rows whose place follows from the type, so that finding one reads no memory of its own.
@@ -111,81 +87,25 @@ impl ByType {
 impl Graph {
     /// The graph in which `targets` gives the peers of a node: it appends them to a vector, in any order.
     ///
-    /// `places` must be those of the run, because slots are numbered by partition; see
-    /// [`Settings::places`](crate::engine::Settings::places).
+    /// Its places must be those of the run, because slots are numbered by partition; see
+    /// [`Settings::places`](crate::engine::Settings::places). Where it is `kept` for a share of the nodes, the links of others
+    /// are drawn twice and forgotten, and meanwhile it takes four bytes for every node of all.
     ///
     /// # Panics
-    /// If a node links to itself or to a node that does not exist, or if a partition has 2^32 edges or more.
+    /// If a node links to itself or to a node that does not exist, or if a partition or a share has 2^32 edges or more.
     pub fn new(
         population: Population,
-        places: impl Into<Places>,
+        kept: impl Into<Kept>,
         targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
     ) -> Self {
-        let places = places.into();
+        let kept = kept.into();
+        if !kept.share.is_whole() {
+            return Graph::of_share(population, kept, targets);
+        }
+        let places = kept.places;
         let (rows, mut links) = generate(population, &targets);
         let slots = number_slots(population, &places, &mut links);
         Graph { population, places, rows, links, slots }
-    }
-
-    /// As [`Graph::new`], with the edges of the nodes of a `share` alone: what others have can be told to neither
-    /// [`Graph::links`] nor [`Graph::senders`] and [`Graph::slot_ends`].
-    ///
-    /// Goes over all edges twice without keeping those of other nodes, and meanwhile takes four bytes for every node.
-    ///
-    /// # Panics
-    /// As [`Graph::new`], and if the share has 2^32 edges or more.
-    pub fn of_share(
-        population: Population,
-        places: impl Into<Places>,
-        share: Share,
-        targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
-    ) -> Self {
-        let places = places.into();
-        if share.is_whole() {
-            return Graph::new(population, places, targets);
-        }
-        let mut firsts = vec![0; share.partitions(places.partitions_log2()).len() + 1];
-        for partition in (0..population.total()).map(|node| places.partition_of(node)).filter(|&one| share.holds(one)) {
-            firsts[share.place(partition) + 1] += 1;
-        }
-        (1..firsts.len()).for_each(|place| firsts[place] += firsts[place - 1]);
-        let own_nodes = firsts.pop().unwrap_or(0);
-        let mut own = Own { share, places, firsts, starts: Column::filled(own_nodes + 1, 0) };
-        let mut next = Column::filled(population.total() as usize, 0u32);
-        let mut sender = 0;
-        each_block(population, &targets, |degrees, peers| {
-            peers.iter().for_each(|&peer| next[peer as usize] += 1);
-            for &degree in degrees {
-                if let Some(number) = own.number(sender) {
-                    own.starts[number + 1] = degree;
-                }
-                sender += 1;
-            }
-        });
-        let mut edges = 0u32;
-        for end in own.starts.iter_mut() {
-            edges = edges.checked_add(*end).expect("a share has fewer than 2^32 edges");
-            *end = edges;
-        }
-        let slots = place_slots(population, &own.places, &mut next);
-        let (mut links, mut sender) = (Column::filled(edges as usize, Link::default()), 0);
-        each_block(population, &targets, |degrees, mut peers| {
-            for &degree in degrees {
-                let (row, rest) = peers.split_at(degree as usize);
-                let mut place = own.number(sender).map(|number| own.starts[number] as usize);
-                for &peer in row {
-                    let slot = &mut next[peer as usize];
-                    if let Some(place) = &mut place {
-                        links[*place] = Link { peer, slot: *slot };
-                        *place += 1;
-                    }
-                    *slot += 1;
-                }
-                (peers, sender) = (rest, sender + 1);
-            }
-        });
-        let places = own.places.clone();
-        Graph { population, places, rows: Rows::Own(own), links, slots }
     }
 
     /// The nodes that the graph connects.
@@ -198,7 +118,18 @@ impl Graph {
         &self.places
     }
 
+    /// Whether it has the edges of `node`.
+    pub fn holds(&self, node: NodeId) -> bool {
+        match &self.rows {
+            Rows::Own(rows) => rows.number(node).is_some(),
+            _ => true,
+        }
+    }
+
     /// The edges of a node.
+    ///
+    /// # Panics
+    /// If another rank has them.
     #[inline(always)]
     pub fn links(&self, node: NodeId) -> &[Link] {
         match &self.rows {
@@ -233,11 +164,22 @@ impl Graph {
         self.slots[nodes.number() as usize] as usize
     }
 
+    /// The most edges that a node of `node_type` has. Goes over all of them.
+    pub fn degree_max(&self, node_type: NodeType) -> usize {
+        match &self.rows {
+            Rows::Own(own) => own.degrees_max[node_type as usize] as usize,
+            _ => self.population.range(node_type).map(|node| self.links(node).len()).max().unwrap_or(0),
+        }
+    }
+
     /// Who is at the other end of each slot of `nodes`: four bytes a slot. Goes over all edges once.
     ///
     /// # Panics
-    /// As [`Graph::slots`].
+    /// As [`Graph::slots`]; of a share, if that was not noted, or was asked before.
     pub fn senders(&self, nodes: &Nodes) -> Column<NodeId> {
+        if let Rows::Own(own) = &self.rows {
+            return own.senders(nodes);
+        }
         let mut senders = Column::filled(self.slots(nodes), 0);
         for sender in 0..self.population.total() {
             for link in self.links(sender).iter().filter(|link| nodes.index_of(link.peer).is_some()) {
@@ -251,10 +193,12 @@ impl Graph {
     /// node. Goes over all edges once.
     ///
     /// # Panics
-    /// As [`Graph::slots`].
+    /// As [`Graph::senders`].
     pub fn slot_ends(&self, nodes: &Nodes) -> Column<u32> {
         assert!(self.slots(nodes) <= u32::MAX as usize, "slots have 32 bits");
-        assert!(!matches!(self.rows, Rows::Own(_)), "other ranks have links to these nodes");
+        if let Rows::Own(own) = &self.rows {
+            return own.slot_ends(nodes);
+        }
         let mut ends = Column::filled(nodes.len(), 0);
         for peer in self.links.iter().map(|link| link.peer) {
             if let Some(index) = nodes.index_of(peer) {
@@ -269,7 +213,32 @@ impl Graph {
         ends
     }
 
-    /// Number of edges.
+    /// Of each slot of `nodes`, whether its edge is the first one of its sender: a byte a slot. Goes over all nodes once.
+    ///
+    /// # Panics
+    /// As [`Graph::senders`].
+    pub fn firsts(&self, nodes: &Nodes) -> Column<bool> {
+        if let Rows::Own(own) = &self.rows {
+            return own.first_slots(nodes);
+        }
+        let mut firsts = Column::filled(self.slots(nodes), false);
+        for first in (0..self.population.total()).filter_map(|sender| self.links(sender).first()) {
+            if nodes.index_of(first.peer).is_some() {
+                firsts[first.slot as usize] = true;
+            }
+        }
+        firsts
+    }
+
+    /// What a graph of a share noted about the types of senders.
+    pub(super) fn noted_types(&self) -> Option<Incoming> {
+        match &self.rows {
+            Rows::Own(own) => Some(own.incoming()),
+            _ => None,
+        }
+    }
+
+    /// Number of edges, as far as they are kept.
     pub fn edges(&self) -> usize {
         self.links.len()
     }
@@ -298,18 +267,26 @@ fn block(number: usize, total: usize, targets: &(impl Fn(NodeId, &mut Vec<NodeId
     (degrees, peers)
 }
 
-/// Shows `visit` the degrees and the peers of all nodes, block by block in order. A few blocks are in memory at a time.
-pub(super) fn each_block(
+/// Shows `visit` every node with its peers, in order. A few blocks are in memory at a time.
+fn each_row(
     population: Population,
     targets: &(impl Fn(NodeId, &mut Vec<NodeId>) + Sync),
-    mut visit: impl FnMut(&[u32], &[NodeId]),
+    mut visit: impl FnMut(NodeId, &[NodeId]),
 ) {
     let total = population.total() as usize;
-    let blocks = total.div_ceil(BLOCK);
-    for first in (0..blocks).step_by(BLOCKS_AT_ONCE) {
-        let some = first..(first + BLOCKS_AT_ONCE).min(blocks);
+    let (blocks, mut node) = (total.div_ceil(BLOCK), 0);
+    let at_once = BLOCKS_AT_ONCE * rayon::current_num_threads();
+    for first in (0..blocks).step_by(at_once) {
+        let some = first..(first + at_once).min(blocks);
         let some: Vec<_> = some.into_par_iter().map(|number| block(number, total, targets)).collect();
-        some.iter().for_each(|(degrees, peers)| visit(degrees, peers));
+        for (degrees, peers) in &some {
+            let mut rest = peers.as_slice();
+            for &degree in degrees {
+                let (row, others) = rest.split_at(degree as usize);
+                visit(node, row);
+                (rest, node) = (others, node + 1);
+            }
+        }
     }
 }
 
@@ -381,6 +358,7 @@ fn number_slots(population: Population, places: &Places, links: &mut Column<Link
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contract::Share;
 
     #[test]
     fn every_incoming_link_has_its_own_slot_grouped_by_receiver() {
@@ -469,19 +447,43 @@ mod tests {
         targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync,
     ) -> usize {
         let population = whole.population();
-        let graph = Graph::of_share(population, places.clone(), share, targets);
+        let notes = Notes { senders: true, firsts: true, types: true };
+        let graph = Graph::new(population, Kept { places: places.clone(), share, notes }, targets);
         for partition in share.partitions(places.partitions_log2()) {
             let nodes = places.nodes(population, partition);
             assert_eq!(graph.slots(&nodes), whole.slots(&nodes));
             assert!(nodes.iter().all(|here| graph.links(here.id) == whole.links(here.id)));
+            assert_eq!(graph.senders(&nodes)[..], whole.senders(&nodes)[..]);
+            assert_eq!(graph.slot_ends(&nodes)[..], whole.slot_ends(&nodes)[..]);
+            assert_eq!(graph.firsts(&nodes)[..], whole.firsts(&nodes)[..]);
         }
+        let [incoming, expected] = [&graph, whole].map(Incoming::new);
+        for (receiver, senders) in (0..50).flat_map(|node| NodeType::ALL.map(|senders| (node, senders))) {
+            assert_eq!(incoming.slots(receiver, senders), expected.slots(receiver, senders));
+        }
+        assert!(NodeType::ALL.map(|node_type| graph.degree_max(node_type) == whole.degree_max(node_type)) == [true; 4]);
         graph.edges()
+    }
+
+    /// The graph of a ring of five nodes that the first of two ranks keeps.
+    fn half_of_a_ring(notes: Notes) -> Graph {
+        let kept = Kept { share: Share::new(0, 2), notes, ..Kept::from(1) };
+        Graph::new(Population::flat(5), kept, |node, peers| peers.push((node + 1) % 5))
     }
 
     #[test]
     #[should_panic(expected = "another rank has the links of node 1")]
     fn the_links_of_another_share_are_refused() {
-        Graph::of_share(Population::flat(5), 1, Share::new(0, 2), |node, peers| peers.push((node + 1) % 5)).links(1);
+        half_of_a_ring(Notes::default()).links(1);
+    }
+
+    #[test]
+    #[should_panic(expected = "handed over once")]
+    fn what_was_noted_is_not_held_twice() {
+        let (graph, nodes) =
+            (half_of_a_ring(Notes { senders: true, ..Notes::default() }), Nodes::partition(Population::flat(5), 0, 1));
+        assert_eq!(graph.senders(&nodes)[..], [4, 1, 3]);
+        graph.senders(&nodes);
     }
 
     #[test]

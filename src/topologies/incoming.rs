@@ -3,7 +3,6 @@
 use std::ops::Range;
 
 use super::Graph;
-use super::graph::each_block;
 use crate::contract::{Column, NodeId, NodeType, Places, Population};
 
 /// The incoming slots of every super and full node, by type of sender: 20 bytes for each, none for other nodes.
@@ -18,51 +17,48 @@ pub struct Incoming {
 #[derive(Clone, Copy, Debug, Default)]
 struct Row {
     start: u32,
-    /// Where the slots of each type of sender end.
+    /// Where the slots of each type of sender end; how many there are, until all are counted.
     ends: [u32; 4],
 }
 
 impl Incoming {
     /// The incoming slots of the super and full nodes of `graph`. Goes over all edges once.
+    ///
+    /// # Panics
+    /// If the graph is of a share and did not note that, or was asked before.
     pub fn new(graph: &Graph) -> Self {
+        if let Some(noted) = graph.noted_types() {
+            return noted;
+        }
         let population = graph.population();
-        let receivers = population.range(NodeType::FullNode).end;
-        let mut rows = Column::filled(receivers as usize, Row::default());
+        let mut incoming = Incoming::unplaced(population);
         for node_type in NodeType::ALL {
             for link in population.range(node_type).flat_map(|sender| graph.links(sender)) {
-                if let Some(row) = rows.get_mut(link.peer as usize) {
-                    // Counts first; they become ends below.
-                    row.ends[node_type as usize] += 1;
-                }
+                incoming.count(node_type, &[link.peer]);
             }
         }
-        Incoming::placed(rows, graph.places())
+        incoming.placed(graph.places())
     }
 
-    /// As [`Incoming::new`], of the graph in which `targets` gives the peers of a node, for who keeps a share of it alone.
-    /// Goes over all edges without keeping them.
-    pub fn drawn(population: Population, places: &Places, targets: impl Fn(NodeId, &mut Vec<NodeId>) + Sync) -> Self {
-        let mut rows = Column::filled(population.range(NodeType::FullNode).end as usize, Row::default());
-        let mut sender = 0;
-        each_block(population, &targets, |degrees, mut peers| {
-            for &degree in degrees {
-                let (own, rest) = peers.split_at(degree as usize);
-                let node_type = population.type_of(sender) as usize;
-                for &peer in own {
-                    if let Some(row) = rows.get_mut(peer as usize) {
-                        row.ends[node_type] += 1;
-                    }
-                }
-                (peers, sender) = (rest, sender + 1);
+    /// Rows that have counted no links yet.
+    pub(super) fn unplaced(population: Population) -> Self {
+        Incoming { rows: Column::filled(population.range(NodeType::FullNode).end as usize, Row::default()) }
+    }
+
+    /// Counts a link from a node of type `sender` to each of `peers`.
+    #[inline]
+    pub(super) fn count(&mut self, sender: NodeType, peers: &[NodeId]) {
+        for &peer in peers {
+            if let Some(row) = self.rows.get_mut(peer as usize) {
+                row.ends[sender as usize] += 1;
             }
-        });
-        Incoming::placed(rows, places)
+        }
     }
 
-    /// The slots of receivers, of which `rows` have the numbers of senders by type.
-    fn placed(mut rows: Column<Row>, places: &Places) -> Self {
+    /// Makes slots of what was counted.
+    pub(super) fn placed(mut self, places: &Places) -> Self {
         let mut partition_ends = vec![0; 1 << places.partitions_log2()];
-        for (receiver, row) in (0..).zip(rows.iter_mut()) {
+        for (receiver, row) in (0..).zip(self.rows.iter_mut()) {
             let end = &mut partition_ends[places.partition_of(receiver) as usize];
             row.start = *end;
             for place in &mut row.ends {
@@ -70,7 +66,7 @@ impl Incoming {
                 *place = *end;
             }
         }
-        Incoming { rows }
+        self
     }
 
     /// The slots of the links from nodes of type `senders` to `receiver`, in the order of the senders' numbers.

@@ -6,7 +6,7 @@ mod nearby;
 mod random;
 mod tiers;
 
-pub use graph::{Graph, Link};
+pub use graph::{Graph, Kept, Link, Notes};
 pub use incoming::Incoming;
 pub use nearby::{Clustering, Neighbourhood, Tier};
 pub use random::distinct_peers;

@@ -1,7 +1,7 @@
 //! The links of a network in tiers: super nodes above full nodes above light and mobile nodes.
 
-use super::{Clustering, Graph, Tier};
-use crate::contract::{Domain, NodeId, NodeType, Places, Population, RandomKey};
+use super::{Clustering, Graph, Kept, Tier};
+use crate::contract::{Domain, NodeId, NodeType, Population, RandomKey};
 
 /// How many links the nodes of each tier have. Peers and parents are drawn uniformly, or near ones first, and are
 /// distinct; where there are fewer nodes than links, all of them are taken.
@@ -18,13 +18,13 @@ pub struct TierDegrees {
 }
 
 impl TierDegrees {
-    /// The graph of these links over `population`, laid out for the `places` of the nodes.
+    /// The graph of these links over `population`, `kept` as it says.
     ///
     /// The links of a full node go to its parents first, then to its peers. All nodes of a type have the same number
     /// of links, so the graph takes eight bytes a link and nothing besides. With `mesh`, super nodes take a link for
     /// every pair of them.
-    pub fn graph(&self, population: Population, places: impl Into<Places>, seed: u64) -> Graph {
-        self.clustered_graph(population, places, seed, None)
+    pub fn graph(&self, population: Population, kept: impl Into<Kept>, seed: u64) -> Graph {
+        self.clustered_graph(population, kept, seed, None)
     }
 
     /// As [`TierDegrees::graph`], with peers and parents chosen as `clustering` says, if there is one. While it builds,
@@ -32,11 +32,11 @@ impl TierDegrees {
     pub fn clustered_graph(
         &self,
         population: Population,
-        places: impl Into<Places>,
+        kept: impl Into<Kept>,
         seed: u64,
         clustering: Option<&Clustering>,
     ) -> Graph {
-        Graph::new(population, places, self.targets(population, seed, clustering))
+        Graph::new(population, kept, self.targets(population, seed, clustering))
     }
 
     /// What appends the peers of a node of [`TierDegrees::clustered_graph`] to a list. As long as it lives, that takes four
@@ -73,14 +73,14 @@ impl TierDegrees {
     pub fn children_graph(
         &self,
         population: Population,
-        places: impl Into<Places>,
+        kept: impl Into<Kept>,
         seed: u64,
         clustering: Option<&Clustering>,
         children: NodeType,
     ) -> Graph {
         let key = RandomKey::new(seed, Domain::Topology);
         let tier = Tier::new(population.range(NodeType::FullNode), clustering);
-        Graph::new(population, places, |node, peers| {
+        Graph::new(population, kept, |node, peers| {
             if population.type_of(node) == children && children > NodeType::FullNode {
                 tier.distinct_peers(self.light_parents, node, &mut key.stream(node, 0), peers);
             }

@@ -3,6 +3,7 @@
 use std::sync::RwLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::super::checkpoint::{Decoder, Encoder, Keeper};
@@ -77,6 +78,7 @@ pub fn meeting_span(smallest: SimSpan, largest: SimSpan, apart: SimSpan) -> SimS
 }
 
 /// What goes to each rank, and what came from each.
+#[derive(Default)]
 struct Mail {
     outgoing: Vec<Vec<u8>>,
     incoming: Vec<Vec<u8>>,
@@ -306,43 +308,33 @@ impl<'a> Post<'a> {
 
     /// Adds the parts of all ranks to the outcome of rank 0, which takes them out of those of the others.
     pub(super) fn gather<P: Protocol, O>(&self, outcome: &mut Outcome<P, O>, population: Population, places: &Places) {
-        let mut mail = self.mail.write().unwrap_or_else(|poisoned| poisoned.into_inner());
-        let Mail { outgoing, incoming } = &mut *mail;
-        *outgoing = vec![Vec::new(); outgoing.len()];
+        // Nothing is on its way any more.
+        *self.mail.write().unwrap_or_else(|poisoned| poisoned.into_inner()) = Mail::default();
         let is_first = self.ranks.share().rank() == 0;
-        if !is_first {
-            outgoing[0] = encoded(&Part {
-                slices: std::mem::take(&mut outcome.slices),
-                delays: outcome.delays.iter().map(StoredHistogram::of).collect(),
-                links: std::mem::take(&mut outcome.links),
-                digest: outcome.digest,
-                events: outcome.events,
-                in_flight: outcome.in_flight,
-                bytes: outcome.bytes,
-                state_bytes: outcome.state_bytes,
-                lives: std::mem::take(&mut outcome.lives),
-                judgements: std::mem::take(&mut outcome.judgements),
-            });
-        }
-        self.ranks.swap(outgoing, incoming);
-        if is_first {
-            incoming.iter().skip(1).for_each(|part| outcome.absorb(decoded(part)));
-        }
+        let own = (!is_first).then(|| Part {
+            slices: std::mem::take(&mut outcome.slices),
+            delays: outcome.delays.iter().map(StoredHistogram::of).collect(),
+            links: std::mem::take(&mut outcome.links),
+            digest: outcome.digest,
+            events: outcome.events,
+            in_flight: outcome.in_flight,
+            bytes: outcome.bytes,
+            state_bytes: outcome.state_bytes,
+            // Each rank knows how its own nodes fared.
+            lives: outcome.lives.clone(),
+            judgements: std::mem::take(&mut outcome.judgements),
+        });
+        gather(self.ranks, own.as_ref()).for_each(|part| outcome.absorb(part));
         // Nobody asks for the states of a run that was broken off.
         if self.with_states && outcome.stopped.is_none() {
-            self.gather_states(outcome, mail.outgoing.len(), population, places);
+            self.gather_states(outcome, population, places);
         }
     }
 
     /// Brings the states of all partitions to rank 0, one by one.
-    fn gather_states<P: Protocol, O>(
-        &self,
-        outcome: &mut Outcome<P, O>,
-        ranks: usize,
-        population: Population,
-        places: &Places,
-    ) {
+    fn gather_states<P: Protocol, O>(&self, outcome: &mut Outcome<P, O>, population: Population, places: &Places) {
         let share = self.ranks.share();
+        let ranks = share.ranks();
         let mut own = std::mem::take(&mut outcome.states).into_iter();
         let (mut outgoing, mut incoming) = (vec![Vec::new(); ranks], vec![Vec::new(); ranks]);
         for partition in 0..1 << places.partitions_log2() {
@@ -385,6 +377,19 @@ impl<P: Protocol, O> Outcome<P, O> {
     }
 }
 
+/// Brings what the other ranks have to rank 0, which gets it in the order of their numbers; those get nothing. All ranks must
+/// call this; rank 0 need not have anything.
+pub fn gather<T: Serialize + DeserializeOwned>(ranks: &dyn Ranks, own: Option<&T>) -> impl Iterator<Item = T> + use<T> {
+    let share = ranks.share();
+    let (mut outgoing, mut incoming) = (vec![Vec::new(); share.ranks()], vec![Vec::new(); share.ranks()]);
+    if share.rank() > 0 {
+        outgoing[0] = own.map_or_else(Vec::new, encoded);
+    }
+    ranks.swap(&outgoing, &mut incoming);
+    let others = if share.rank() == 0 { incoming.split_off(1) } else { Vec::new() };
+    others.into_iter().map(|bytes| decoded(&bytes))
+}
+
 fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut encoder = Encoder::new(&mut bytes);
@@ -392,7 +397,7 @@ fn encoded<T: Serialize>(value: &T) -> Vec<u8> {
     bytes
 }
 
-fn decoded<T: serde::de::DeserializeOwned>(mut bytes: &[u8]) -> T {
+fn decoded<T: DeserializeOwned>(mut bytes: &[u8]) -> T {
     let len = bytes.len() as u64;
     Decoder::new(&mut bytes, len).get().expect(SAME_PROGRAM)
 }

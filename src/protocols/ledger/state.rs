@@ -138,13 +138,9 @@ impl LedgerState {
         let clients = nodes.len() - starts[1];
         let busy = ledger.options.submissions.is_some() || ledger.options.check.is_some();
         let graph = &*ledger.graph;
-        let mut subscribed = Column::filled(graph.slots(nodes), false);
-        let below = graph.population().range(NodeType::LightNode).start..graph.population().total();
-        let below = below.filter(|&client| ledger.gets_headers(graph.population().type_of(client)));
-        for first in below.filter_map(|client| graph.links(client).first()) {
-            if nodes.index_of(first.peer).is_some() {
-                subscribed[first.slot as usize] = true;
-            }
+        let (senders, mut subscribed) = (graph.senders(nodes), graph.firsts(nodes));
+        for (is_first, &sender) in subscribed.iter_mut().zip(senders.iter()) {
+            *is_first &= ledger.gets_headers(graph.population().type_of(sender));
         }
         LedgerState {
             starts,
@@ -153,7 +149,7 @@ impl LedgerState {
             fulls: std::iter::repeat_with(Full::default).take(starts[1] - starts[0]).collect(),
             heights: Column::filled(clients, 0),
             clients: Column::filled(if busy { clients } else { 0 }, Client::default()),
-            senders: graph.senders(nodes),
+            senders,
             subscribed,
             figures: LedgerFigures::default(),
             payload: Vec::new(),

@@ -8,7 +8,7 @@ use crate::contract::{SimSpan, Spans};
 const STEPS: usize = 20_000;
 
 /// Average powers of radios, each to within 0.05 mW; those above 2 W count as 2 W.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Powers {
     cells: Box<[u64]>,
 }
@@ -86,7 +86,7 @@ impl MobileCounts {
 }
 
 /// What the mobile nodes of a partition, or of several together, spent from the start of the run on.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MobileFigures {
     /// How many there are.
     pub nodes: u64,

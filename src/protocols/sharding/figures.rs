@@ -52,7 +52,7 @@ impl ShardingCounts {
 }
 
 /// How records are spread over nodes, of a partition or of several together.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShardingFigures {
     /// Full nodes that are up and stay.
     pub nodes: u64,
@@ -287,7 +287,7 @@ impl Sharding {
         let mut replay = Replay { held, replicas, first: fulls.start, wanted, under: 0, lost: 0 };
         let mut entries: Vec<TraceEntry> = traces.flatten().copied().collect();
         // A node's entries are in order already, and this keeps them so.
-        entries.sort_by_key(|entry| entry.time);
+        entries.sort_by_key(|entry| (entry.time, entry.node));
         let mut downs = downs.iter().filter(|(_, node)| fulls.contains(node)).copied().peekable();
         let (mut at, mut points) = (at.iter().copied().peekable(), Vec::new());
         let mut worst = Missing { time: SimTime::ZERO, under_replicated: 0, lost: 0 };

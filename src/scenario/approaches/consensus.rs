@@ -95,20 +95,29 @@ pub(super) fn events(options: &ConsensusOptions, replicas: f64, on: &Conditions)
 /// the votes that prepare.
 pub(super) fn memory(options: &ConsensusOptions, replicas: u64, heights: u64) -> u64 {
     let under_way = round_messages(options.pattern, replicas as f64) as u64 / 2 * VOTE_BYTES;
-    replicas * (REPLICA_BYTES + heights * RECORD_BYTES) + under_way
+    replicas * REPLICA_BYTES + records(replicas, heights) + under_way
 }
 
-/// What became of the rounds of `replicas` that `states` tell of, whose messages were `sent` by kind.
-pub(super) fn rounds<'a>(
-    states: impl Iterator<Item = &'a ConsensusState>,
-    quorum: u32,
-    sent: [u64; MessageKind::ALL.len()],
-) -> Figures {
-    let (mut all, mut records) = (ConsensusFigures::default(), Vec::new());
+/// What the records of commits take.
+pub(super) fn records(replicas: u64, heights: u64) -> u64 {
+    replicas * heights * RECORD_BYTES
+}
+
+/// What became of blocks, and who committed which when.
+pub(super) type Committed = (ConsensusFigures, Vec<CommitRecord>);
+
+/// What became of the blocks of replicas that ended with `states`.
+pub(super) fn committed<'a>(states: impl Iterator<Item = &'a ConsensusState>) -> Committed {
+    let (mut all, mut records) = Committed::default();
     for state in states {
         all.merge(state.figures());
         records.extend_from_slice(state.records());
     }
+    (all, records)
+}
+
+/// What became of the rounds that committed such blocks, whose messages were `sent` by kind.
+pub(super) fn rounds((all, mut records): Committed, quorum: u32, sent: [u64; MessageKind::ALL.len()]) -> Figures {
     let mut figures = Figures::new("consensus");
     let heights = by_height(&mut records, quorum);
     let subject = "super";
@@ -176,6 +185,10 @@ impl Spec for ConsensusSpec {
         memory(&self.options, u64::from(point.population.total()), u64::from(self.options.records_max))
     }
 
+    fn undivided(&self, _: &Scenario, point: &Point) -> u64 {
+        records(u64::from(point.population.total()), u64::from(self.options.records_max))
+    }
+
     fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
         events(&self.options, f64::from(point.population.total()), on)
     }
@@ -191,9 +204,10 @@ impl Spec for ConsensusSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let consensus = Consensus::new(job.point.population, self.options);
-        job.run_with("consensus", &consensus, 0, |outcome: &Ran<Consensus>| {
-            let states = outcome.states.iter().map(|(_, state)| state);
-            Found { figures: vec![rounds(states, consensus.quorum(), sent(outcome, 0))], ..Found::default() }
+        let own = |outcome: &Ran<Consensus>| committed(outcome.states.iter().map(|(_, state)| state));
+        job.run_summed("consensus", &consensus, 0, own, |outcome, found| Found {
+            figures: vec![rounds(found, consensus.quorum(), sent(outcome, 0))],
+            ..Found::default()
         })
     }
 }

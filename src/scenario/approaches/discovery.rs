@@ -1,15 +1,15 @@
 //! The approach `discovery`: light and mobile nodes find their parents through Kademlia.
 
-use super::super::build::{Found, Job, RunError};
+use super::super::build::{Found, Job, Ran, RunError};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::kademlia::{INTERVAL, network, sizes_of_buckets, tables, variants};
+use super::kademlia::{INTERVAL, Sizes, network, sizes, sizes_of_buckets, tables, undivided_of, variants};
 use super::{KademliaSpec, Kind, Mechanism, Spec, Variant, states_of};
 use crate::contract::{NodeType, Nodes, Population, SimSpan};
-use crate::metrics::{Figures, PointResult, Spread};
+use crate::metrics::{Figures, PointResult, Values};
 use crate::protocols::kademlia::discovery::{Discovery, DiscoveryFigures, DiscoveryState, PARENTS_MAX};
 use crate::protocols::kademlia::{Bootstrap, KademliaOptions};
 
@@ -55,10 +55,9 @@ impl DiscoverySpec {
         Discovery::new(job.point.population, self.options, self.parents as usize, self.over, job.scenario.seed)
     }
 
-    /// What is found when partitions ended with `states`.
-    pub(super) fn figures(&self, states: &[(Nodes, &DiscoveryState)]) -> Vec<Figures> {
-        let kademlia = states.iter().map(|(_, state)| state.kademlia());
-        vec![found(states, self.parents as usize), tables(kademlia)]
+    /// What is found of all that nodes came by.
+    pub(super) fn figures(&self, found: &Discovered) -> Vec<Figures> {
+        vec![self.found(found), tables(&found.3)]
     }
 
     /// Deliveries and timers where `clients` look for parents among `members`: requests are answered and have a timer, as
@@ -99,6 +98,10 @@ impl Spec for DiscoverySpec {
         self.network().memory_of(members) + (clients * child) as u64
     }
 
+    fn undivided(&self, _: &Scenario, point: &Point) -> u64 {
+        undivided_of(Self::counts(point).0)
+    }
+
     fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
         let (members, clients) = Self::counts(point);
         self.events_of(members, clients, on)
@@ -116,37 +119,47 @@ impl Spec for DiscoverySpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let discovery = self.protocol(job);
-        job.run_with("discovery", &discovery, discovery.bytes(), |outcome| Found {
-            figures: self.figures(&states_of(outcome)),
+        let own = |outcome: &Ran<Discovery>| discovered(&states_of(outcome));
+        job.run_summed("discovery", &discovery, discovery.bytes(), own, |_, found| Found {
+            figures: self.figures(&found),
             ..Found::default()
         })
     }
 }
 
-/// Who found parents, what that took, and how the children are spread when the run ends. Over the whole run.
-fn found(states: &[(Nodes, &DiscoveryState)], parents: usize) -> Figures {
+/// What looking for parents took, how many parents nodes have, how many children members have, and their tables.
+pub(super) type Discovered = (DiscoveryFigures, Values, Values, Sizes);
+
+/// What nodes came by where partitions ended with `states`.
+pub(super) fn discovered(states: &[(Nodes, &DiscoveryState)]) -> Discovered {
     let mut all = DiscoveryFigures::default();
     states.iter().for_each(|(_, state)| all.merge(state.figures()));
-    let found = || states.iter().flat_map(|(_, state)| state.parents());
-    let clients = found().count() as f64;
-    let mut figures = Figures::new("discovery of parents");
-    figures.add("clients", "nodes", "1", clients);
-    let share = |count: usize| (clients > 0.0).then(|| count as f64 / clients);
-    figures.add("clients", "attached", "share", share(found().filter(|found| found.len() == parents).count()));
-    figures.add("clients", "orphaned", "share", share(found().filter(|found| found.is_empty()).count()));
-    let millis = |span: Option<SimSpan>| span.map(|span| span.as_nanos() as f64 / 1e6);
-    for (name, percent) in [("delay-p50", 50), ("delay-p99", 99), ("delay-max", 100)] {
-        figures.add("clients", name, "ms", millis(all.delay.quantile(percent)));
+    let parents = states.iter().flat_map(|(_, state)| state.parents()).map(|found| found.len() as u64);
+    let children = states.iter().flat_map(|(_, state)| state.children()).map(|children| children as u64);
+    (all, parents.collect(), children.collect(), sizes(states.iter().map(|(_, state)| state.kademlia())))
+}
+
+impl DiscoverySpec {
+    /// Who found parents, what that took, and how the children are spread when the run ends. Over the whole run.
+    fn found(&self, (all, parents, children, _): &Discovered) -> Figures {
+        let clients = parents.count() as f64;
+        let mut figures = Figures::new("discovery of parents");
+        figures.add("clients", "nodes", "1", clients);
+        let share = |count: u64| (clients > 0.0).then(|| count as f64 / clients);
+        figures.add("clients", "attached", "share", share(parents.count_of(u64::from(self.parents))));
+        figures.add("clients", "orphaned", "share", share(parents.count_of(0)));
+        let millis = |span: Option<SimSpan>| span.map(|span| span.as_nanos() as f64 / 1e6);
+        for (name, percent) in [("delay-p50", 50), ("delay-p99", 99), ("delay-max", 100)] {
+            figures.add("clients", name, "ms", millis(all.delay.quantile(percent)));
+        }
+        figures.add("clients", "hops-mean", "1", all.hops.mean());
+        figures.add("clients", "requests-mean", "1", all.requests.mean());
+        figures.add("clients", "retries", "1", all.retries as f64);
+        let spread = children.spread();
+        figures.add("members", "children-mean", "1", spread.map(|spread| spread.mean));
+        figures.add("members", "children-p99", "1", spread.map(|spread| spread.p99 as f64));
+        figures.add("members", "children-max", "1", spread.map(|spread| spread.max as f64));
+        figures.add("all", "messages-rejected", "1", all.rejected as f64);
+        figures
     }
-    figures.add("clients", "hops-mean", "1", all.hops.mean());
-    figures.add("clients", "requests-mean", "1", all.requests.mean());
-    figures.add("clients", "retries", "1", all.retries as f64);
-    let mut children: Vec<u64> =
-        states.iter().flat_map(|(_, state)| state.children()).map(|children| children as u64).collect();
-    let spread = Spread::of(&mut children);
-    figures.add("members", "children-mean", "1", spread.map(|spread| spread.mean));
-    figures.add("members", "children-p99", "1", spread.map(|spread| spread.p99 as f64));
-    figures.add("members", "children-max", "1", spread.map(|spread| spread.max as f64));
-    figures.add("all", "messages-rejected", "1", all.rejected as f64);
-    figures
 }

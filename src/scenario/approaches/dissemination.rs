@@ -1,13 +1,13 @@
 //! The approach `dissemination`: messages of some nodes come to all, in one or several ways.
 
-use super::super::build::{Found, Job, RunError, clustering};
+use super::super::build::{Found, Job, Ran, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::{Conditions, reach};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeType, Nodes, SimSpan, SimTime};
-use crate::metrics::{Curve, Figures, PointResult, Spread as NodeSpread};
+use crate::metrics::{Curve, Figures, PointResult, Values};
 use crate::protocols::dissemination::{
     Dissemination, DisseminationFigures, DisseminationOptions, DisseminationState, Exchange, KINDS, MESSAGES_MAX,
     MeshOptions, Publishing, Spread,
@@ -21,6 +21,8 @@ const EVERY: [SimSpan; 2] = [SimSpan::from_millis(1), SimSpan::from_secs(86_400)
 const SIZE_MAX: u32 = 64_000;
 /// Messages that may live at a time, which is what a node can compare with another at once.
 const LIVE_MAX: u64 = 64;
+/// Cells of 8 bytes by delay and by hops, in each of up to 64 partitions and in the sum; see the figures of the protocol.
+const MESSAGE_BYTES: u64 = 6_200 * 8;
 const SPREADS: [&str; 5] = ["push", "lazy-push", "pull", "push-pull", "mesh"];
 /// Shares of all nodes that a message is to reach, in thousandths, with the names of their figures: the messages that
 /// reached it, and in what time and how many hops.
@@ -210,14 +212,12 @@ impl DisseminationSpec {
         Dissemination::new(Tier::new(0..point.population.total(), near.as_ref()), self.options(point), seed)
     }
 
-    /// What is found of dissemination whose partitions ended with `states`.
-    pub(super) fn figures(&self, job: &Job<'_>, states: &[(Nodes, &DisseminationState)]) -> Vec<Figures> {
-        let mut all = DisseminationFigures::default();
-        states.iter().for_each(|(_, state)| all.merge(state.figures()));
+    /// What is found of messages that spread like that.
+    pub(super) fn figures(&self, job: &Job<'_>, (all, degrees): &Spreading) -> Vec<Figures> {
         let header = u64::from(job.scenario.network.header);
         let is_claimed = self.is_claimed(job.point);
-        let mut figures = vec![coverage(&all, is_claimed), by_type(&all), traffic(&all, header)];
-        figures.extend(matches!(self.spread, Spread::Mesh(_)).then(|| links(states, &all)));
+        let mut figures = vec![coverage(all, is_claimed), by_type(all), traffic(all, header)];
+        figures.extend(matches!(self.spread, Spread::Mesh(_)).then(|| links(degrees, all)));
         figures
     }
 
@@ -319,9 +319,6 @@ impl Spec for DisseminationSpec {
     }
 
     fn memory(&self, _: &Scenario, point: &Point) -> u64 {
-        /// Cells of 8 bytes by delay and by hops, in each of up to 64 partitions and in the sum; see the figures of the
-        /// protocol.
-        const MESSAGE_BYTES: u64 = 6_200 * 8;
         /// An event and its message.
         const EVENT_BYTES: u64 = 24;
         let options = self.options(point);
@@ -336,6 +333,10 @@ impl Spec for DisseminationSpec {
             Spread::Mesh(mesh) => u64::from(mesh.high),
         };
         nodes * (own + copies * EVENT_BYTES) + u64::from(options.publishing.messages) * MESSAGE_BYTES
+    }
+
+    fn undivided(&self, _: &Scenario, point: &Point) -> u64 {
+        u64::from(self.options(point).publishing.messages) * MESSAGE_BYTES
     }
 
     fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
@@ -356,11 +357,25 @@ impl Spec for DisseminationSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let dissemination = self.protocol(job, job.point);
-        job.run_with("dissemination", &dissemination, dissemination.bytes(), |outcome| Found {
-            figures: self.figures(job, &states_of(outcome)),
+        let own = |outcome: &Ran<Dissemination>| spreading(&states_of(outcome));
+        job.run_summed("dissemination", &dissemination, dissemination.bytes(), own, |_, found| Found {
+            figures: self.figures(job, &found),
             ..Found::default()
         })
     }
+}
+
+/// How messages spread, and how many links nodes have when the run ends.
+pub(super) type Spreading = (DisseminationFigures, Values);
+
+/// How messages spread where partitions ended with `states`.
+pub(super) fn spreading(states: &[(Nodes, &DisseminationState)]) -> Spreading {
+    let mut all = DisseminationFigures::default();
+    states.iter().for_each(|(_, state)| all.merge(state.figures()));
+    let degrees = states
+        .iter()
+        .flat_map(|(nodes, state)| (0..nodes.len()).filter_map(|index| state.degree(index)).map(u64::from));
+    (all, degrees.collect())
 }
 
 /// How far messages came, in what time and hops.
@@ -446,15 +461,11 @@ fn traffic(all: &DisseminationFigures, header: u64) -> Figures {
 }
 
 /// How many links nodes have when the run ends.
-fn links(states: &[(Nodes, &DisseminationState)], all: &DisseminationFigures) -> Figures {
-    let of_states = states
-        .iter()
-        .flat_map(|(nodes, state)| (0..nodes.len()).filter_map(|index| state.degree(index)).map(u64::from));
-    let mut degrees: Vec<u64> = of_states.collect();
-    let spread = NodeSpread::of(&mut degrees);
+fn links(degrees: &Values, all: &DisseminationFigures) -> Figures {
+    let spread = degrees.spread();
     let mut figures = Figures::new("mesh");
     figures.add("all", "links-mean", "1", spread.as_ref().map(|spread| spread.mean));
-    figures.add("all", "links-min", "1", degrees.iter().min().map(|&least| least as f64));
+    figures.add("all", "links-min", "1", degrees.min().map(|least| least as f64));
     figures.add("all", "links-max", "1", spread.as_ref().map(|spread| spread.max as f64));
     figures.add("all", "links-fallen-silent", "1", all.silent as f64);
     figures

@@ -7,7 +7,7 @@ use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several};
 use crate::contract::{NodeType, SimSpan};
-use crate::metrics::{Curve, Figures, PointResult, Spread};
+use crate::metrics::{Curve, Figures, PointResult, Values};
 use crate::protocols::kademlia::lookup::Purpose;
 use crate::protocols::kademlia::table::Table;
 use crate::protocols::kademlia::wire::VALUE_LEN_MAX;
@@ -19,6 +19,8 @@ use crate::protocols::kademlia::{
 pub(super) const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
 const TIMEOUT: [SimSpan; 2] = [SimSpan::from_millis(10), SimSpan::from_secs(3_600)];
 const VALUES_MAX: u32 = 10_000_000;
+/// The id of a node, and its place in the order of ids.
+const ID_BYTES: f64 = 36.0;
 /// Sizes of buckets in one scenario.
 const SIZES_MAX: usize = 8;
 
@@ -202,6 +204,10 @@ impl Spec for KademliaSpec {
         self.memory_of(Self::nodes(point))
     }
 
+    fn undivided(&self, _: &Scenario, point: &Point) -> u64 {
+        undivided_of(Self::nodes(point))
+    }
+
     fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
         self.events_of(on.alive(point, NodeType::FullNode), on)
     }
@@ -218,11 +224,21 @@ impl Spec for KademliaSpec {
         let (population, seed) = (job.point.population, job.scenario.seed);
         let kademlia = Kademlia::new(population, self.options, self.bootstrap, seed);
         let kademlia = kademlia.counted_from(job.settings.measured.start);
-        job.run_with("kademlia", &kademlia, kademlia.bytes(), |outcome| Found {
-            figures: vec![lookups(outcome, job.point), tables(outcome.states.iter().map(|(_, state)| state))],
+        let own = |outcome: &Ran<Kademlia>| {
+            let mut all = KademliaFigures::default();
+            outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
+            (all, sizes(outcome.states.iter().map(|(_, state)| state)))
+        };
+        job.run_summed("kademlia", &kademlia, kademlia.bytes(), own, |_, (all, sizes)| Found {
+            figures: vec![lookups(&all, job.point), tables(&sizes)],
             ..Found::default()
         })
     }
+}
+
+/// What every rank takes for the ids of `nodes` nodes, and their order.
+pub(super) fn undivided_of(nodes: f64) -> u64 {
+    (nodes * ID_BYTES) as u64
 }
 
 impl KademliaSpec {
@@ -230,7 +246,7 @@ impl KademliaSpec {
     pub(super) fn memory_of(&self, nodes: f64) -> u64 {
         /// Two cache lines, the id that all share, and the share of the order of ids, and what stands beside the contacts;
         /// tables grow by a quarter.
-        const NODE_BYTES: f64 = 128.0 + 36.0 + 96.0;
+        const NODE_BYTES: f64 = 128.0 + ID_BYTES + 96.0;
         const CONTACT_BYTES: f64 = 5.0;
         /// A lookup is kept until its last answer, with the candidates of which it keeps up to three times k.
         const CANDIDATE_BYTES: f64 = 16.0 * 3.0;
@@ -260,9 +276,7 @@ impl KademliaSpec {
 }
 
 /// What became of lookups, by what they were for.
-fn lookups(outcome: &Ran<Kademlia>, point: &Point) -> Figures {
-    let mut all = KademliaFigures::default();
-    outcome.states.iter().for_each(|(_, state)| all.merge(state.figures()));
+fn lookups(all: &KademliaFigures, point: &Point) -> Figures {
     let mut figures = Figures::new("lookups");
     let purposes =
         [Purpose::Node, Purpose::Value { value: 0 }, Purpose::Publish { value: 0 }, Purpose::Join, Purpose::Refresh];
@@ -304,19 +318,26 @@ fn lookups(outcome: &Ran<Kademlia>, point: &Point) -> Figures {
     figures
 }
 
-/// How large the tables of the nodes are that have found their place, when the run ends.
-pub(super) fn tables<'a>(states: impl Iterator<Item = &'a KademliaState>) -> Figures {
-    let of_states = states.flat_map(|state| {
-        let joined = (0..state.len()).filter(|&index| state.has_joined(index));
-        joined.map(|index| {
-            let (table, spares) = (state.table(index), state.spares(index).map_or(0, Table::bytes));
-            (table.contacts().len() as u64, (table.bytes() + spares) as u64)
-        })
-    });
-    let (mut entries, mut bytes): (Vec<_>, Vec<_>) = of_states.unzip();
+/// The entries and bytes of the tables of nodes.
+pub(super) type Sizes = (Values, Values);
+
+/// How large the tables of the nodes are that have found their place, where partitions ended with `states`.
+pub(super) fn sizes<'a>(states: impl Iterator<Item = &'a KademliaState>) -> Sizes {
+    let (mut entries, mut bytes) = Sizes::default();
+    for state in states {
+        let joined = || (0..state.len()).filter(|&index| state.has_joined(index));
+        let bytes_of = |index| (state.table(index).bytes() + state.spares(index).map_or(0, Table::bytes)) as u64;
+        entries.merge(&joined().map(|index| state.table(index).contacts().len() as u64).collect());
+        bytes.merge(&joined().map(bytes_of).collect());
+    }
+    (entries, bytes)
+}
+
+/// How large tables are when the run ends.
+pub(super) fn tables((entries, bytes): &Sizes) -> Figures {
     let mut figures = Figures::new("routing tables");
-    figures.add("all", "nodes-joined", "1", entries.len() as f64);
-    for (name, unit, spread) in [("entries", "1", Spread::of(&mut entries)), ("bytes", "B", Spread::of(&mut bytes))] {
+    figures.add("all", "nodes-joined", "1", entries.count() as f64);
+    for (name, unit, spread) in [("entries", "1", entries.spread()), ("bytes", "B", bytes.spread())] {
         let [mean, max] = if name == "entries" { ["entries-mean", "entries-max"] } else { ["bytes-mean", "bytes-max"] };
         figures.add("all", mean, unit, spread.map(|spread| spread.mean));
         figures.add("all", max, unit, spread.map(|spread| spread.max as f64));

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::super::build::{Found, Job, RunError, clustering};
+use super::super::build::{Found, Job, Ran, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
-use super::consensus::{self, name_of, patterns};
+use super::consensus::{self, Committed, committed, name_of, patterns};
 use super::{Kind, Mechanism, Spec, Variant, states_of};
 use crate::contract::{NodeType, Nodes, Population, SimSpan, Spans};
 use crate::metrics::{Curve, Figures, PointResult};
@@ -16,7 +16,7 @@ use crate::protocols::consensus::{ConsensusOptions, MessageKind, Pattern, REPLIC
 use crate::protocols::ledger::{
     KEY_LEN, Ledger, LedgerFigures, LedgerOptions, LedgerState, Submissions, TRANSACTIONS_MAX,
 };
-use crate::topologies::TierDegrees;
+use crate::topologies::{Notes, TierDegrees};
 
 const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
 const SHORT: [SimSpan; 2] = [SimSpan::from_millis(1), SimSpan::from_secs(3_600)];
@@ -125,22 +125,19 @@ impl LedgerSpec {
         let LedgerSpec { options, super_parents, light_parents } = *self;
         let degrees = TierDegrees { full_peers: 0, super_parents, light_parents, mesh: false };
         let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let graph = degrees.clustered_graph(population, job.settings.places(), seed, clustering.as_ref());
+        let kept = job.kept(Notes { senders: true, firsts: true, types: true });
+        let graph = degrees.clustered_graph(population, kept, seed, clustering.as_ref());
         Ledger::new(Arc::new(graph), options)
     }
 
-    /// What is found of `ledger` whose partitions ended with `states`, and which sent so many messages of each kind of
-    /// consensus.
+    /// What is found of all that `ledger` held, which sent so many messages of each kind of consensus.
     pub(super) fn figures(
         &self,
         ledger: &Ledger,
-        states: &[(Nodes, &LedgerState)],
+        (all, committed): Held,
         sent: [u64; MessageKind::ALL.len()],
     ) -> Vec<Figures> {
-        let mut all = LedgerFigures::default();
-        states.iter().for_each(|(_, state)| all.merge(state.figures()));
-        let replicas = states.iter().map(|(_, state)| state.consensus());
-        let rounds = consensus::rounds(replicas, ledger.consensus().quorum(), sent);
+        let rounds = consensus::rounds(committed, ledger.consensus().quorum(), sent);
         let tip = rounds.get("super", "rounds").unwrap_or(0.0);
         vec![transactions(&all), holding(&all, ledger.population(), tip), rounds]
     }
@@ -152,6 +149,12 @@ impl LedgerSpec {
     /// Transactions that are due in a second.
     fn transactions(&self, population: Population) -> f64 {
         self.options.submissions.map_or(0.0, |submissions| Self::clients(population) / submissions.every.as_secs_f64())
+    }
+
+    /// Blocks of a run of which a record is kept, about.
+    fn heights(&self, point: &Point) -> u64 {
+        let run = (point.warmup + point.measure).as_secs_f64();
+        (run / self.options.consensus.interval.as_secs_f64()).min(f64::from(RECORDS_MAX)) as u64
     }
 
     /// Transactions of a block, about.
@@ -197,17 +200,23 @@ impl Spec for LedgerSpec {
         let [supers, fulls] = [NodeType::SuperNode, NodeType::FullNode].map(|tier| f64::from(population.count(tier)));
         let clients = Self::clients(population);
         let links = clients * f64::from(self.light_parents) + fulls * f64::from(self.super_parents);
-        let run = (point.warmup + point.measure).as_secs_f64();
-        let heights = (run / self.options.consensus.interval.as_secs_f64()).min(f64::from(RECORDS_MAX));
         // The last 16 blocks, the one under way, and mempools, of which that of the leader holds a block.
         let blocks = supers * self.block(population) * 14.0 * 18.0;
         let pooled = self.block(population) * 4.0 * TRANSACTION_BYTES;
         // All headers of a block are under way at a time, and before them all copies of it, as they were sent and in order
         // of when they come.
         let under_way = (clients * 32.0).max(2.0 * fulls * self.block(population) * KEY_LEN as f64);
-        let consensus = consensus::memory(&self.options.consensus, supers as u64, heights as u64);
+        let consensus = consensus::memory(&self.options.consensus, supers as u64, self.heights(point));
         (links * LINK_BYTES + clients * CLIENT_BYTES + fulls * FULL_BYTES + blocks + pooled + under_way) as u64
             + consensus
+    }
+
+    fn undivided(&self, _: &Scenario, point: &Point) -> u64 {
+        consensus::records(u64::from(point.population.count(NodeType::SuperNode)), self.heights(point))
+    }
+
+    fn has_links(&self) -> bool {
+        true
     }
 
     fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {
@@ -265,11 +274,22 @@ impl Spec for LedgerSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let ledger = self.protocol(job);
-        job.run_with("ledger", &ledger, ledger.bytes(), |outcome| Found {
-            figures: self.figures(&ledger, &states_of(outcome), consensus::sent(outcome, 0)),
+        let own = |outcome: &Ran<Ledger>| held(&states_of(outcome));
+        job.run_summed("ledger", &ledger, ledger.bytes(), own, |outcome, found| Found {
+            figures: self.figures(&ledger, found, consensus::sent(outcome, 0)),
             ..Found::default()
         })
     }
+}
+
+/// What became of transactions, and of blocks.
+pub(super) type Held = (LedgerFigures, Committed);
+
+/// What became of transactions and blocks where partitions ended with `states`.
+pub(super) fn held(states: &[(Nodes, &LedgerState)]) -> Held {
+    let mut all = LedgerFigures::default();
+    states.iter().for_each(|(_, state)| all.merge(state.figures()));
+    (all, committed(states.iter().map(|(_, state)| state.consensus())))
 }
 
 fn seconds(span: Option<SimSpan>) -> Option<f64> {

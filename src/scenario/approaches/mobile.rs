@@ -1,6 +1,6 @@
 //! The approach `mobile`: what it takes mobile nodes' batteries to say that they live, and what it costs to spare them.
 
-use super::super::build::{Found, Job, Judging, RunError, clustering};
+use super::super::build::{Found, Job, Judging, Ran, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -16,7 +16,7 @@ use crate::protocols::mobile::figures::MobileFigures;
 use crate::protocols::mobile::policy::WakePolicy;
 use crate::protocols::mobile::radio::RadioModel;
 use crate::protocols::mobile::{Mobile, MobileOptions, MobileState, PARENTS_MAX};
-use crate::topologies::TierDegrees;
+use crate::topologies::{Notes, TierDegrees};
 
 /// Spans between things that happen to a node.
 const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(30 * 86_400)];
@@ -120,16 +120,14 @@ impl MobileSpec {
         let (population, seed) = (job.point.population, job.scenario.seed);
         let near = clustering(&job.scenario.network.latency, seed, job.point.nearby);
         let degrees = TierDegrees { full_peers: 0, super_parents: 0, light_parents: self.parents, mesh: false };
-        let layout = job.settings.places();
-        let graph = degrees.children_graph(population, layout, seed, near.as_ref(), NodeType::MobileNode);
+        let kept = job.kept(Notes { senders: true, types: true, firsts: false });
+        let graph = degrees.children_graph(population, kept, seed, near.as_ref(), NodeType::MobileNode);
         Mobile::new(graph, self.options(job.scenario))
     }
 
-    /// What is found of `mobile` whose partitions ended at `end` with `states`.
-    pub(super) fn figures(&self, mobile: &Mobile, states: &[(Nodes, &MobileState)], end: SimTime) -> Vec<Figures> {
-        let mut all = MobileFigures::default();
-        states.iter().for_each(|(_, state)| all.merge(&mobile.figures(state, end)));
-        vec![radio(&all, &self.battery), traffic(&all)]
+    /// What is found of all that mobile nodes spent.
+    pub(super) fn figures(&self, all: &MobileFigures) -> Vec<Figures> {
+        vec![radio(all, &self.battery), traffic(all)]
     }
 
     fn links(&self, point: &Point) -> u64 {
@@ -166,6 +164,10 @@ impl Spec for MobileSpec {
         u64::from(point.population.count(NodeType::MobileNode)) * PHONE_BYTES
             + self.links(point) * LINK_BYTES
             + fulls * PARENT_BYTES
+    }
+
+    fn has_links(&self) -> bool {
+        true
     }
 
     fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
@@ -232,11 +234,19 @@ impl Spec for MobileSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let mobile = self.protocol(job);
-        job.run_with("mobile", &mobile, mobile.bytes(), |outcome| Found {
-            figures: self.figures(&mobile, &states_of(outcome), job.settings.end),
+        let own = |outcome: &Ran<Mobile>| spent(&mobile, &states_of(outcome), job.settings.end);
+        job.run_summed("mobile", &mobile, mobile.bytes(), own, |_, all| Found {
+            figures: self.figures(&all),
             ..Found::default()
         })
     }
+}
+
+/// What the mobile nodes of `mobile` spent whose partitions ended at `end` with `states`.
+pub(super) fn spent(mobile: &Mobile, states: &[(Nodes, &MobileState)], end: SimTime) -> MobileFigures {
+    let mut all = MobileFigures::default();
+    states.iter().for_each(|(_, state)| all.merge(&mobile.figures(state, end)));
+    all
 }
 
 /// What radios take, and how long batteries last. Over the whole run.

@@ -180,6 +180,16 @@ pub(super) trait Spec {
     /// Memory that its nodes take besides what the engine does, in bytes.
     fn memory(&self, scenario: &Scenario, point: &Point) -> u64;
 
+    /// The part of that which ranks do not share out: what each of them has for all nodes, and what rank 0 gathers.
+    fn undivided(&self, _scenario: &Scenario, _point: &Point) -> u64 {
+        0
+    }
+
+    /// Whether its nodes have links that are drawn before the run.
+    fn has_links(&self) -> bool {
+        false
+    }
+
     /// Deliveries and timers of a run under the conditions `on`, about; nodes that come and go are not among them.
     fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64;
 

@@ -16,7 +16,7 @@ use crate::metrics::PointResult;
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::hierarchy::Hierarchy;
 use crate::protocols::recommended::{Recommended, RecommendedState};
-use crate::topologies::TierDegrees;
+use crate::topologies::{Notes, TierDegrees};
 
 pub(super) const KIND: Kind = Kind {
     name: "recommended",
@@ -120,7 +120,8 @@ impl RecommendedSpec {
         let (upper, lights) = (up_to(point, NodeType::FullNode), up_to(point, NodeType::LightNode));
         let degrees = TierDegrees { full_peers: self.full_peers, super_parents: 0, light_parents: 0, mesh: true };
         let near = clustering(&job.scenario.network.latency, seed, point.nearby);
-        let graph = degrees.clustered_graph(upper.population, job.settings.places(), seed, near.as_ref());
+        let kept = job.kept(Notes { types: true, ..Notes::default() });
+        let graph = degrees.clustered_graph(upper.population, kept, seed, near.as_ref());
         let heartbeat = AdaptiveHeartbeat { base_interval: job.scenario.heartbeat.interval };
         Recommended {
             tiers: Hierarchy::new(graph, heartbeat, job.scenario.heartbeat.size).with_leaves(),
@@ -163,6 +164,14 @@ impl Spec for RecommendedSpec {
         layers + (self.tier_links(point.population) * LINK_BYTES) as u64
     }
 
+    fn undivided(&self, scenario: &Scenario, point: &Point) -> u64 {
+        self.layers(point).iter().map(|(spec, point)| spec.undivided(scenario, point)).sum()
+    }
+
+    fn has_links(&self) -> bool {
+        true
+    }
+
     fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
         let [routing, ledger, _, mobile, dissemination, sharding] = self.layers(point);
         let layers = [routing, ledger, mobile, dissemination, sharding];
@@ -201,18 +210,28 @@ impl Spec for RecommendedSpec {
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let protocol = self.protocol(job);
         let end = job.settings.end;
-        job.run_with("recommended", &protocol, protocol.bytes(), |outcome| {
+        let own = |outcome: &Ran<Recommended>| {
             let (upper, all) = (NodeType::FullNode, NodeType::MobileNode);
             let lights = layer(outcome, NodeType::LightNode, |state| &state.router);
+            (
+                routing::routed(&protocol.router, &lights, &outcome.lives, end),
+                ledger::held(&layer(outcome, all, |state| &state.ledger)),
+                discovery::discovered(&layer(outcome, all, |state| &state.discovery)),
+                mobile::spent(&protocol.mobile, &layer(outcome, all, |state| &state.mobile), end),
+                dissemination::spreading(&layer(outcome, upper, |state| &state.gossip)),
+                sharding::records(&protocol.sharding, &layer(outcome, upper, |state| &state.sharding), &outcome.lives),
+            )
+        };
+        let told = |outcome: &Ran<Recommended>, (routed, held, discovered, spent, spreading, records)| {
             let sent = consensus::sent(outcome, protocol.first_kind_of_ledger());
-            let mut figures = self.routing.figures(&protocol.router, &lights, &outcome.lives, end);
-            figures.extend(self.ledger.figures(&protocol.ledger, &layer(outcome, all, |state| &state.ledger), sent));
-            figures.extend(self.discovery.figures(&layer(outcome, all, |state| &state.discovery)));
-            figures.extend(self.mobile.figures(&protocol.mobile, &layer(outcome, all, |state| &state.mobile), end));
-            figures.extend(self.dissemination.figures(job, &layer(outcome, upper, |state| &state.gossip)));
-            let shards = layer(outcome, upper, |state| &state.sharding);
-            figures.extend(self.sharding.figures(job, &protocol.sharding, &shards, &outcome.lives));
+            let mut figures = self.routing.figures(&protocol.router, &routed, &outcome.lives, end);
+            figures.extend(self.ledger.figures(&protocol.ledger, held, sent));
+            figures.extend(self.discovery.figures(&discovered));
+            figures.extend(self.mobile.figures(&spent));
+            figures.extend(self.dissemination.figures(job, &spreading));
+            figures.extend(self.sharding.figures(job, &protocol.sharding, &records, &outcome.lives));
             Found { figures, ..Found::default() }
-        })
+        };
+        job.run_summed("recommended", &protocol, protocol.bytes(), own, told)
     }
 }

@@ -21,7 +21,7 @@ use crate::protocols::registry::{
     Acknowledge, Departures, Load, PAGE_MAX, RegistryFigures, RegistryOptions, RegistryService, RegistryState,
 };
 use crate::protocols::sharding::placement::VIRTUAL_NODES_MAX;
-use crate::topologies::TierDegrees;
+use crate::topologies::{Notes, TierDegrees};
 
 const PARTITIONINGS: [&str; 3] = ["hash", "consistent-hashing", "country"];
 const ACKNOWLEDGES: [&str; 2] = ["majority", "leader"];
@@ -203,7 +203,8 @@ impl RegistrySpec {
         let (population, seed) = (job.point.population, job.scenario.seed);
         let degrees = TierDegrees { full_peers: 0, super_parents: 1, light_parents: self.light_parents, mesh: false };
         let clustering = clustering(&job.scenario.network.latency, seed, job.point.nearby);
-        let graph = degrees.clustered_graph(population, job.settings.places(), seed, clustering.as_ref());
+        let kept = job.kept(Notes::default());
+        let graph = degrees.clustered_graph(population, kept, seed, clustering.as_ref());
         RegistryService::new(Arc::new(graph), self.options(job.scenario, job.point), seed)
     }
 
@@ -294,6 +295,15 @@ impl Spec for RegistrySpec {
         let links = devices * f64::from(self.light_parents) * LINK_BYTES;
         let under_way = (register + endorse + lookup + query) * 2.0 * 128.0;
         (devices * DEVICE_BYTES + f64::from(fulls) * FULL_BYTES + entries + kept + users + links + under_way) as u64
+    }
+
+    /// What replicas keep is audited together.
+    fn undivided(&self, scenario: &Scenario, point: &Point) -> u64 {
+        self.memory(scenario, point)
+    }
+
+    fn has_links(&self) -> bool {
+        true
     }
 
     fn events(&self, _: &Scenario, point: &Point, on: &Conditions) -> f64 {

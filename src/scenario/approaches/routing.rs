@@ -1,13 +1,13 @@
 //! The approach `routing`: nodes attach to parents, replace those that die, and send messages by way of them.
 
-use super::super::build::{Found, Job, RunError, clustering};
+use super::super::build::{Found, Job, Ran, RunError, clustering};
 use super::super::options::span;
 use super::super::plan::events::{Conditions, renewals};
 use super::super::reader::{Reader, Section};
 use super::super::{Point, Scenario};
 use super::{Kind, Mechanism, Spec, Variant, several, states_of};
 use crate::contract::{NodeId, NodeType, Nodes, Population, SimSpan, SimTime, Spans};
-use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Spread, Turn};
+use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Turn, Values};
 use crate::protocols::adaptive::AdaptiveHeartbeat;
 use crate::protocols::router::candidates::{CANDIDATES_MAX, DrawnCandidates};
 use crate::protocols::router::homes::HOMES_MAX;
@@ -152,21 +152,18 @@ impl RoutingSpec {
         HierarchicalRouter::new(population, self.options(job.scenario, point), Box::new(candidates))
     }
 
-    /// What is found of `router` whose partitions ended at `end` with `states`.
+    /// What is found of all that nodes of `router` came by, when they had such `lives` until `end`.
     pub(super) fn figures(
         &self,
         router: &HierarchicalRouter,
-        states: &[(Nodes, &RouterState)],
+        routed: &Routed,
         lives: &[LifeEvent],
         end: SimTime,
     ) -> Vec<Figures> {
-        let mut all = RouterFigures::default();
         let away = Away::of(router.population(), lives, end);
-        let is_up = |node| !away.down.contains(&node);
-        states.iter().for_each(|(_, state)| all.merge(&state.figures_at(end, is_up)));
         let sample = router.options().sample.unwrap_or(SimSpan::ZERO);
-        let attachment = attachment(&all, &away, states, end);
-        vec![attachment, routing(&all, self.messages), children(&all, &away, states, sample)]
+        let attachment = attachment(routed, &away, router.population(), end);
+        vec![attachment, routing(&routed.0, self.messages), children(routed, sample)]
     }
 }
 
@@ -249,11 +246,46 @@ impl Spec for RoutingSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let router = self.protocol(job, job.point);
-        job.run_with("router", &router, router.bytes(), |outcome| Found {
-            figures: self.figures(&router, &states_of(outcome), &outcome.lives, job.settings.end),
+        let end = job.settings.end;
+        let own = |outcome: &Ran<HierarchicalRouter>| routed(&router, &states_of(outcome), &outcome.lives, end);
+        job.run_summed("router", &router, router.bytes(), own, |outcome, found| Found {
+            figures: self.figures(&router, &found, &outcome.lives, end),
             ..Found::default()
         })
     }
+}
+
+/// What became of messages and parents, how many parents the nodes of each type have that are up at the end, and the children
+/// of full nodes, those of super nodes, and their locations.
+pub(super) type Routed = (RouterFigures, ParentsHad, Children);
+type ParentsHad = (Values, Values, Values, Values);
+type Children = (Values, Values, Values);
+
+/// What nodes of `router` came by whose partitions ended at `end` with `states`, and which had such `lives`.
+pub(super) fn routed(
+    router: &HierarchicalRouter,
+    states: &[(Nodes, &RouterState)],
+    lives: &[LifeEvent],
+    end: SimTime,
+) -> Routed {
+    let mut all = RouterFigures::default();
+    let away = Away::of(router.population(), lives, end);
+    let is_up = |node| !away.down.contains(&node);
+    states.iter().for_each(|(_, state)| all.merge(&state.figures_at(end, is_up)));
+    let of = |node_type: NodeType, is_up_alone: bool, count: &dyn Fn(&RouterState, usize) -> usize| -> Values {
+        let of_states = states.iter().flat_map(|(nodes, state)| {
+            let own = nodes.iter().filter(move |here| here.node_type == node_type);
+            own.filter(|here| !is_up_alone || is_up(here.id)).map(|here| count(state, here.index) as u64)
+        });
+        of_states.collect()
+    };
+    let parents = |node_type| of(node_type, true, &|state, index| state.parents(index).len());
+    let [supers, fulls, lights, mobiles] = NodeType::ALL.map(parents);
+    // Who is down has children only in its memory.
+    let children = |node_type, is_up_alone| of(node_type, is_up_alone, &|state, index| state.children(index).len());
+    let locations = of(NodeType::SuperNode, false, &|state, index| state.locations(index) as usize);
+    let children = (children(NodeType::FullNode, true), children(NodeType::SuperNode, false), locations);
+    (all, (supers, fulls, lights, mobiles), children)
 }
 
 /// Who was away, and for how long.
@@ -294,23 +326,16 @@ fn add_quantiles(figures: &mut Figures, subject: &'static str, names: [&'static 
 }
 
 /// How nodes came by their parents, and how long they were without. Over the whole run.
-fn attachment(all: &RouterFigures, away: &Away, states: &[(Nodes, &RouterState)], end: SimTime) -> Figures {
+fn attachment((all, parents, _): &Routed, away: &Away, population: Population, end: SimTime) -> Figures {
     let mut figures = Figures::new("attachment");
-    let mut attached = [[0u64; 2]; 4];
-    for (nodes, state) in states {
-        for here in nodes.iter().filter(|here| !away.down.contains(&here.id)) {
-            let [up, without] = &mut attached[here.node_type as usize];
-            *up += 1;
-            *without += u64::from(state.parents(here.index).is_empty());
-        }
-    }
+    let parents = [&parents.0, &parents.1, &parents.2, &parents.3];
     for node_type in [NodeType::FullNode, NodeType::LightNode, NodeType::MobileNode] {
-        let population = states.first().map_or(0, |(nodes, _)| nodes.population().count(node_type));
+        let population = population.count(node_type);
         if population == 0 {
             continue;
         }
         let (subject, of) = (node_type.name(), &all.attach[node_type as usize]);
-        let [up, without] = attached[node_type as usize];
+        let (up, without) = (parents[node_type as usize].count(), parents[node_type as usize].count_of(0));
         let run = u128::from(end.as_nanos()) * u128::from(population);
         let up_nanos = run.saturating_sub(away.nanos[node_type as usize]);
         let share = |nanos: u128| (up_nanos > 0).then(|| nanos as f64 / up_nanos as f64);
@@ -365,24 +390,9 @@ fn routing(all: &RouterFigures, messages: Messages) -> Figures {
 }
 
 /// How children and locations are spread when the run ends, and children over time.
-fn children(all: &RouterFigures, away: &Away, states: &[(Nodes, &RouterState)], sample: SimSpan) -> Figures {
+fn children((all, _, (fulls, supers, locations)): &Routed, sample: SimSpan) -> Figures {
     let mut figures = Figures::new("children");
-    let [mut fulls, mut supers, mut locations] = [const { Vec::new() }; 3];
-    for (nodes, state) in states {
-        for here in nodes.iter() {
-            match here.node_type {
-                NodeType::SuperNode => {
-                    supers.push(state.children(here.index).len() as u64);
-                    locations.push(u64::from(state.locations(here.index)));
-                }
-                // Who is down has children only in its memory.
-                NodeType::FullNode if away.down.contains(&here.id) => {}
-                NodeType::FullNode => fulls.push(state.children(here.index).len() as u64),
-                NodeType::LightNode | NodeType::MobileNode => {}
-            }
-        }
-    }
-    let (of_fulls, of_supers) = (Spread::of(&mut fulls), Spread::of(&mut supers));
+    let (of_fulls, of_supers) = (fulls.spread(), supers.spread());
     for (subject, spread) in [("full", of_fulls), ("super", of_supers)] {
         figures.add(subject, "children-mean", "1", spread.map(|spread| spread.mean));
         if subject == "full" {
@@ -393,7 +403,7 @@ fn children(all: &RouterFigures, away: &Away, states: &[(Nodes, &RouterState)], 
         let uneven = spread.filter(|spread| spread.mean > 0.0).map(|spread| spread.max as f64 / spread.mean);
         figures.add(subject, "children-max-to-mean", "1", uneven);
     }
-    let of_homes = Spread::of(&mut locations);
+    let of_homes = locations.spread();
     figures.add("super", "locations-mean", "1", of_homes.map(|spread| spread.mean));
     figures.add("super", "locations-max", "1", of_homes.map(|spread| spread.max as f64));
     figures.add("super", "locations-refused", "1", all.unregistrable as f64);

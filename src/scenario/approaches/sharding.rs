@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::super::build::{Found, Job, Judging, RunError};
+use super::super::build::{Found, Job, Judging, Ran, RunError};
 use super::super::options::span;
 use super::super::plan::events::Conditions;
 use super::super::problem::{Draft, Place};
@@ -12,7 +12,7 @@ use super::{Kind, Mechanism, Spec, Variant, states_of, words};
 use crate::contract::{NodeId, NodeType, Nodes, Placement, Population, SimSpan, SimTime};
 use crate::metrics::{Curve, Figures, LifeEvent, PointResult, Turn};
 use crate::protocols::detector::Detector;
-use crate::protocols::sharding::figures::{Replication, ShardingFigures};
+use crate::protocols::sharding::figures::{Replication, ShardingFigures, TraceEntry};
 use crate::protocols::sharding::placement::{REPLICAS_MAX, RegionRule, ShardPlacement, VIRTUAL_NODES_MAX};
 use crate::protocols::sharding::wire::{HEAD_LEN, RECORD_LEN};
 use crate::protocols::sharding::{BATCH_LEN_MAX, Departures, Sharding, ShardingOptions, ShardingState};
@@ -21,6 +21,9 @@ const PLACEMENTS: [&str; 5] = ["modulo", "fixed-shards", "consistent-hashing", "
 /// Spans between things that happen to a node, and within a hand-off.
 const INTERVAL: [SimSpan; 2] = [SimSpan::from_secs(1), SimSpan::from_secs(86_400)];
 const SHORT: [SimSpan; 2] = [SimSpan::from_millis(1), SimSpan::from_secs(3_600)];
+
+/// A full node without its records, three timers, and what the registrar knows of it.
+const FULL_BYTES: u64 = 104 + 3 * 24 + 4;
 
 pub(super) const KIND: Kind = Kind {
     name: "sharding",
@@ -135,36 +138,24 @@ impl ShardingSpec {
         Sharding::new(point.population, self.options(point), Some(regions))
     }
 
-    /// What is found of `sharding` whose partitions ended with `states`, when nodes had such `lives`.
+    /// What is found of all that nodes of `sharding` kept, when they had such `lives`.
     pub(super) fn figures(
         &self,
         job: &Job<'_>,
         sharding: &Sharding,
-        states: &[(Nodes, &ShardingState)],
+        (all, traces, waiting): &Records,
         lives: &[LifeEvent],
     ) -> Vec<Figures> {
         let fulls = job.point.population.range(NodeType::FullNode);
-        let mut down = BTreeSet::new();
-        let mut downs: Vec<(SimTime, NodeId)> = Vec::new();
-        for life in lives.iter().filter(|life| fulls.contains(&life.node)) {
-            if life.turn == Turn::Joined {
-                down.remove(&life.node);
-            } else {
-                down.insert(life.node);
-                downs.push((life.time, life.node));
-            }
-        }
-        let mut all = ShardingFigures::default();
-        for (nodes, state) in states {
-            all.merge(&sharding.figures(nodes, state, |node| !down.contains(&node)));
-        }
+        let falls = lives.iter().filter(|life| fulls.contains(&life.node) && life.turn != Turn::Joined);
+        let downs: Vec<(SimTime, NodeId)> = falls.map(|life| (life.time, life.node)).collect();
         let (end, width) = (job.settings.end, job.scenario.timeline);
         let times = std::iter::successors(Some(SimTime::ZERO), |&time| Some(time + width));
         let mut times: Vec<SimTime> = times.take_while(|&time| time < end).collect();
         times.push(end);
-        let replication = sharding.replication(states.iter().map(|(_, state)| state.trace()), &downs, &times);
-        let missing = missing(&all, &replication, downs.last().copied(), states);
-        vec![storage(&all), handed_over(&all, fulls.len() as u64), missing]
+        let replication = sharding.replication(std::iter::once(traces.as_slice()), &downs, &times);
+        let missing = missing(all, &replication, downs.last().copied(), *waiting);
+        vec![storage(all), handed_over(all, fulls.len() as u64), missing]
     }
 
     /// Replicas that move with a change of membership, about.
@@ -257,8 +248,6 @@ impl Spec for ShardingSpec {
     }
 
     fn memory(&self, scenario: &Scenario, point: &Point) -> u64 {
-        /// A full node without its records, three timers, and what the registrar knows of it.
-        const FULL_BYTES: u64 = 104 + 3 * 24 + 4;
         /// A replica where it is kept, at the start of the run and for the replay afterwards.
         const REPLICA_BYTES: u64 = 4 + 4 + 4;
         /// A replica that moves is in a queue, and is stored and dropped in the trace.
@@ -281,6 +270,11 @@ impl Spec for ShardingSpec {
         let moved = changes * self.moved(fulls) as f64 * MOVED_BYTES;
         // The cast saturates.
         (fulls * FULL_BYTES + places + each).saturating_add(moved as u64)
+    }
+
+    /// All nodes know where records belong, and their replicas are replayed together.
+    fn undivided(&self, scenario: &Scenario, point: &Point) -> u64 {
+        self.memory(scenario, point) - u64::from(point.population.count(NodeType::FullNode)) * FULL_BYTES
     }
 
     fn events(&self, scenario: &Scenario, point: &Point, on: &Conditions) -> f64 {
@@ -327,11 +321,30 @@ impl Spec for ShardingSpec {
 
     fn run(&self, job: &Job<'_>) -> Result<PointResult, RunError> {
         let sharding = self.protocol(job, job.point);
-        job.run_with("sharding", &sharding, sharding.bytes(), |outcome| Found {
-            figures: self.figures(job, &sharding, &states_of(outcome), &outcome.lives),
+        let own = |outcome: &Ran<Sharding>| records(&sharding, &states_of(outcome), &outcome.lives);
+        job.run_summed("sharding", &sharding, sharding.bytes(), own, |outcome, found| Found {
+            figures: self.figures(job, &sharding, &found, &outcome.lives),
             ..Found::default()
         })
     }
+}
+
+/// How records are spread, what was stored and dropped when, and how many records wait to be handed over.
+pub(super) type Records = (ShardingFigures, Vec<TraceEntry>, u64);
+
+/// What nodes of `sharding` kept whose partitions ended with `states`, when they had such `lives`.
+pub(super) fn records(sharding: &Sharding, states: &[(Nodes, &ShardingState)], lives: &[LifeEvent]) -> Records {
+    let mut down = BTreeSet::new();
+    for life in lives {
+        _ = if life.turn == Turn::Joined { down.remove(&life.node) } else { down.insert(life.node) };
+    }
+    let (mut all, mut traces, mut waiting) = Records::default();
+    for (nodes, state) in states {
+        all.merge(&sharding.figures(nodes, state, |node| !down.contains(&node)));
+        traces.extend_from_slice(state.trace());
+        waiting += (0..nodes.len()).map(|index| state.waiting(index) as u64).sum::<u64>();
+    }
+    (all, traces, waiting)
 }
 
 /// How records are spread when the run ends, over full nodes that are up and stay.
@@ -377,12 +390,7 @@ fn handed_over(all: &ShardingFigures, fulls: u64) -> Figures {
 }
 
 /// What was missing, when it was worst, at the end, and over time. The last to go down was `last`.
-fn missing(
-    all: &ShardingFigures,
-    replication: &Replication,
-    last: Option<(SimTime, NodeId)>,
-    states: &[(Nodes, &ShardingState)],
-) -> Figures {
+fn missing(all: &ShardingFigures, replication: &Replication, last: Option<(SimTime, NodeId)>, waiting: u64) -> Figures {
     let mut figures = Figures::new("replication");
     figures.add("records", "lost", "1", all.lost() as f64);
     figures.add("records", "under-replicated-at-end", "1", all.under_replicated() as f64);
@@ -393,8 +401,6 @@ fn missing(
     let full = last.zip(replication.full_since).filter(|((down, _), full)| full >= down);
     let span = full.map(|((down, _), full)| full.since(down).as_secs_f64());
     figures.add("records", "time-to-full-replication", "s", span);
-    let waiting: usize =
-        states.iter().flat_map(|(nodes, state)| (0..nodes.len()).map(|index| state.waiting(index))).sum();
     figures.add("records", "waiting-at-end", "1", waiting as f64);
     let curve = |of: fn(&crate::protocols::sharding::figures::Missing) -> u64| {
         replication

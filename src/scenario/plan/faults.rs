@@ -24,11 +24,17 @@ pub(super) fn bytes(scenario: &Scenario, point: &Point) -> u64 {
     let sets =
         schedule.churns.iter().map(|churn| &churn.nodes).chain(schedule.outages.iter().map(|outage| &outage.nodes));
     let changing: f64 = sets.map(|set| expected(set, &scenario.network, point)).sum();
+    // The cast saturates.
+    let changes = (changing.min(nodes as f64) * CHANGE_BYTES) as u64;
+    (nodes * LIFE_BYTES + capacity).saturating_add(changes).saturating_add(gathered(scenario, point))
+}
+
+/// What of that is kept for the result: when nodes came and went.
+pub(super) fn gathered(scenario: &Scenario, point: &Point) -> u64 {
     let turns = turns(scenario, point);
     let turns: f64 = turns.departures.iter().chain(&turns.returns).sum();
-    let changes = changing.min(nodes as f64) * CHANGE_BYTES + turns * TURN_BYTES;
     // The cast saturates.
-    (nodes * LIFE_BYTES + capacity).saturating_add(changes as u64)
+    (turns * TURN_BYTES) as u64
 }
 
 /// How many nodes of `point` are expected to come or go at all before its run ends.
