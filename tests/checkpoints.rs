@@ -54,10 +54,13 @@ fn read(text: &str) -> Scenario {
 /// Ranks, and threads of each.
 type Shape = (usize, usize);
 
+/// How a rank ended, and the pieces that it wrote then.
+type Left = (Result<Ending, RunError>, Vec<Vec<u8>>);
+
 /// Runs the point from the pieces `from`, if there are any, for at most so many windows. Returns how it ended, and what all
 /// ranks wrote then.
 fn go(scenario: &Scenario, point: &Point, shape: Shape, from: &[Vec<u8>], windows: u64) -> (Ending, Vec<Vec<u8>>) {
-    let mut ends: Vec<(Result<Ending, RunError>, Vec<Vec<u8>>)> = try_go(scenario, point, shape, from, windows);
+    let mut ends: Vec<Left> = try_go(scenario, point, shape, from, windows);
     let written = ends.iter_mut().flat_map(|(_, written)| std::mem::take(written)).collect();
     let mut ends: Vec<Ending> = ends
         .into_iter()
@@ -73,14 +76,7 @@ fn go(scenario: &Scenario, point: &Point, shape: Shape, from: &[Vec<u8>], window
     (first, written)
 }
 
-/// How each rank ended, and what it wrote then.
-fn try_go(
-    scenario: &Scenario,
-    point: &Point,
-    (ranks, threads): Shape,
-    from: &[Vec<u8>],
-    windows: u64,
-) -> Vec<(Result<Ending, RunError>, Vec<Vec<u8>>)> {
+fn try_go(scenario: &Scenario, point: &Point, (ranks, threads): Shape, from: &[Vec<u8>], windows: u64) -> Vec<Left> {
     each_rank(ranks, |ranks| {
         let progress = Progress::default();
         let watch = Watch { progress: &progress, clock: &|| 0.0 };
