@@ -287,7 +287,7 @@ impl Sharding {
         let mut replay = Replay { held, replicas, first: fulls.start, wanted, under: 0, lost: 0 };
         let mut entries: Vec<TraceEntry> = traces.flatten().copied().collect();
         // A node's entries are in order already, and this keeps them so.
-        entries.sort_by_key(|entry| (entry.time, entry.node));
+        entries.sort_by_key(|entry| entry.time);
         let mut downs = downs.iter().filter(|(_, node)| fulls.contains(node)).copied().peekable();
         let (mut at, mut points) = (at.iter().copied().peekable(), Vec::new());
         let mut worst = Missing { time: SimTime::ZERO, under_replicated: 0, lost: 0 };
@@ -301,9 +301,12 @@ impl Sharding {
                 points.push(Missing { time, under_replicated: replay.under, lost: replay.lost });
             }
             let Some(time) = next else { break };
-            match entries.next_if(|entry| entry.time <= time) {
-                Some(entry) => replay.step(entry),
-                None => downs.next().into_iter().for_each(|(_, node)| replay.crash(node)),
+            // All of a moment at once: what several nodes do then has no order that means anything.
+            while let Some(entry) = entries.next_if(|entry| entry.time == time) {
+                replay.step(entry);
+            }
+            while let Some((_, node)) = downs.next_if(|&(down, _)| down == time) {
+                replay.crash(node);
             }
             if replay.under > worst.under_replicated {
                 worst = Missing { time, under_replicated: replay.under, lost: replay.lost };
