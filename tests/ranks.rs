@@ -65,10 +65,19 @@ fn check(file: &str, sets: &[&str]) {
 const FEW_WINDOWS: [&str; 3] =
     ["network.latency={ model = 'uniform', min = '100ms', max = '300ms' }", "warmup=10s", "measure=20s"];
 
+/// Two figures of each point of `scenario`, with its name.
+fn of_each(scenario: &Scenario, figures: impl Fn(&Point) -> (u64, u64)) -> Vec<(&str, u64, u64)> {
+    let named = scenario.points.iter().map(|point| {
+        let (one, other) = figures(point);
+        (point.label.as_str(), one, other)
+    });
+    named.collect()
+}
+
 /// What all ranks together hold of what their nodes share, and what of it each of them holds besides its own part: for each
 /// point of `scenario`, with its name. What is found is that of one process.
 fn held(scenario: &Scenario) -> Vec<(&str, u64, u64)> {
-    let of_point = |point: &'_ Point| {
+    let of_point = |point: &Point| {
         let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
         let whole = facts(&run_point(scenario, point, 2, &watch).unwrap()).0;
         let shared = [(2, 1), (3, 2), (4, 1)].map(|(ranks, threads)| {
@@ -81,11 +90,7 @@ fn held(scenario: &Scenario) -> Vec<(&str, u64, u64)> {
         assert!(shared[1].abs_diff(shared[0] + by_each) < 200, "{}: {shared:?}", point.label);
         (shared[0] - 2 * by_each, by_each)
     };
-    let named = |point| {
-        let (once, by_each) = of_point(point);
-        (point.label.as_str(), once, by_each)
-    };
-    scenario.points.iter().map(named).collect()
+    of_each(scenario, of_point)
 }
 
 #[test]
@@ -153,7 +158,7 @@ impl Ranks for Counted<'_> {
 
 /// Bytes that rank 0 gets of three others when the run has ended, and those that the states of all nodes take, point by point.
 fn gathered(scenario: &Scenario) -> Vec<(&str, u64, u64)> {
-    let of_point = |point: &'_ Point| {
+    let of_point = |point: &Point| {
         let outcomes = each_rank(4, |ranks| {
             let counted = Counted(ranks, AtomicU64::new(0));
             let watch = Watch { progress: &Progress::default(), clock: &|| 0.0 };
@@ -165,11 +170,7 @@ fn gathered(scenario: &Scenario) -> Vec<(&str, u64, u64)> {
         let remote = result.engine.ranks.expect("there are several ranks").remote_bytes;
         (sent - remote, result.state_bytes)
     };
-    let named = |point| {
-        let (gathered, states) = of_point(point);
-        (point.label.as_str(), gathered, states)
-    };
-    scenario.points.iter().map(named).collect()
+    of_each(scenario, of_point)
 }
 
 #[test]

@@ -29,6 +29,9 @@ const PEAK_KIB_MAX: u64 = 64 << 10;
 const BUSY_MS_MAX: u64 = 100;
 /// Longest message, in bytes: the first hundred problems of a scenario.
 const SAID_MAX: usize = 100_000;
+/// The longest result file that `report` and `plot` read, in bytes, and the most rows of a sheet.
+const FILE_BYTES_MAX: usize = 16_000_000;
+const SHEET_ROWS_MAX: usize = 200_000;
 /// The length of a file that claims more than any disk holds.
 const SPARSE: u64 = 1 << 40;
 
@@ -46,9 +49,12 @@ fn peak() -> Option<&'static Path> {
     PEAK.get_or_init(compile).as_deref()
 }
 
-/// Refuses commands, and remembers the most that any of them took.
+/// Refuses commands, and remembers what each of them took.
 struct Refusals {
     bench: Bench,
+    /// How often a command that takes longer than it should is tried in all: on a machine that does other things as well, the
+    /// same work takes longer at times.
+    tries: usize,
     busy_ms: Vec<(u64, String)>,
 }
 
@@ -56,12 +62,30 @@ impl Refusals {
     fn new() -> Self {
         let bench = Bench::new();
         bench.write("ok.toml", HEAD);
-        Refusals { bench, busy_ms: Vec::new() }
+        Refusals { bench, tries: 1, busy_ms: Vec::new() }
     }
 
     /// Runs `args`, which end with one of `codes` for what `what` names, and say `part`.
     #[track_caller]
     fn check(&mut self, what: &str, args: &[&str], codes: &[i32], part: &str) {
+        let mut quickest = None;
+        for _ in 0..self.tries {
+            let Some((busy_ms, kib)) = self.refused(what, args, codes, part) else {
+                eprintln!("skipped: there is no compiler, so nothing is measured");
+                return;
+            };
+            quickest = quickest.into_iter().chain([(busy_ms, kib)]).min();
+            if busy_ms <= BUSY_MS_MAX {
+                break;
+            }
+        }
+        let (busy_ms, kib) = quickest.expect("at least one try");
+        self.busy_ms.push((busy_ms, format!("{what}: {busy_ms} ms, {} MiB", kib >> 10)));
+    }
+
+    /// As [`Refusals::check`]; the milliseconds of processors and the KiB that it took, where there is a compiler.
+    #[track_caller]
+    fn refused(&self, what: &str, args: &[&str], codes: &[i32], part: &str) -> Option<(u64, u64)> {
         let program = env!("CARGO_BIN_EXE_qnetsim");
         let mut command = match peak() {
             Some(peak) => Command::new(peak),
@@ -76,15 +100,12 @@ impl Refusals {
         assert!(output.status.code().is_some_and(|code| codes.contains(&code)), "{what}: {:?}: {shown}", output.status);
         assert!(said.contains(part), "{what}: `{part}` is not said: {shown}");
         assert!(said.len() <= SAID_MAX, "{what}: {} bytes are said: {shown}", said.len());
-        if peak().is_none() {
-            eprintln!("skipped: there is no compiler, so nothing is measured");
-            return;
-        }
+        peak()?;
         let report = self.bench.text("peak");
         let mut numbers = report.split_whitespace().map(|number| number.parse::<u64>().unwrap());
         let (kib, busy_ms) = (numbers.next().unwrap(), numbers.next().unwrap());
         assert!(kib <= PEAK_KIB_MAX, "{what}: {kib} KiB to refuse it: {shown}");
-        self.busy_ms.push((busy_ms, format!("{what}: {busy_ms} ms, {} MiB", kib >> 10)));
+        Some((busy_ms, kib))
     }
 
     fn sparse(&self, name: &str) {
@@ -173,9 +194,9 @@ fn inputs_of_scenarios_are_refused_in_little_memory() {
     inputs(&mut Refusals::new());
 }
 
-/// Twenty million bytes of what no sheet is made of, below `head`.
+/// Of what no sheet is made, as many bytes as are read, below `head`.
 fn no_sheets(head: &str) -> [(&'static str, String); 5] {
-    const MANY: usize = 20_000_000;
+    const MANY: usize = FILE_BYTES_MAX - 10_000;
     [
         ("columns", ",".repeat(MANY) + "\n"),
         ("cells", format!("{head}\n{}\n", ",".repeat(MANY))),
@@ -203,6 +224,15 @@ fn results(refusals: &mut Refusals) {
                 refusals.check(&format!("{file}: {shape}"), command, &[2, 4], "error[Q0");
             }
         }
+        if commands != compare {
+            let (head, row) = before.split_once('\n').expect("a header and rows");
+            let row = row.lines().next().unwrap().to_owned() + "\n";
+            let rows = row.repeat(SHEET_ROWS_MAX.min(FILE_BYTES_MAX / row.len() - 9) - 9);
+            refusals.bench.write(&file, &format!("{head}\n{rows}1\n"));
+            for command in commands {
+                refusals.check(&format!("{file}: a bad row after as many as may be"), command, &[2], "1 cells");
+            }
+        }
         refusals.sparse(&file);
         for command in commands {
             refusals.check(&format!("{file} without an end"), command, &[4], "bytes");
@@ -220,7 +250,7 @@ fn results(refusals: &mut Refusals) {
 
 /// JSON that no file is made of.
 fn no_documents() -> [(&'static str, String); 4] {
-    const MANY: usize = 20_000_000;
+    const MANY: usize = FILE_BYTES_MAX - 100;
     [
         ("lists in lists", "[".repeat(MANY)),
         ("tables in tables", "{\"deterministic\":".repeat(MANY / 17)),
@@ -248,8 +278,7 @@ fn sweeps_baselines_and_traces(refusals: &mut Refusals) {
     refusals.bench.printed(&["accept", "ok.toml", "--yes"]);
     let baseline = refusals.bench.text("baselines/a.csv");
     for (shape, text) in no_sheets(&first_line(&baseline)) {
-        let text = &text[..text.floor_char_boundary(15_900_000)];
-        refusals.bench.write("baselines/a.csv", text);
+        refusals.bench.write("baselines/a.csv", &text);
         refusals.check(&format!("a baseline: {shape}"), &["check", "ok.toml"], &[4], "baselines/a.csv");
     }
     refusals.sparse("baselines/a.csv");
@@ -334,7 +363,7 @@ fn checkpoints_are_refused_in_little_memory() {
 #[test]
 #[ignore = "measures time: cargo test --release --test rejections -- --ignored --nocapture"]
 fn refusals_are_quick() {
-    let mut refusals = Refusals::new();
+    let mut refusals = Refusals { tries: 5, ..Refusals::new() };
     scenarios(&mut refusals);
     inputs(&mut refusals);
     results(&mut refusals);
@@ -346,5 +375,5 @@ fn refusals_are_quick() {
     }
     let slow = refusals.busy_ms.iter().filter(|(busy_ms, _)| *busy_ms > BUSY_MS_MAX).count();
     eprintln!("{slow} of {} take more than {BUSY_MS_MAX} ms", refusals.busy_ms.len());
-    assert!(slow * 10 <= refusals.busy_ms.len(), "{slow} of {} refusals are slow", refusals.busy_ms.len());
+    assert_eq!(slow, 0, "refusals that take more than {BUSY_MS_MAX} ms");
 }

@@ -12,6 +12,10 @@ enum At {
 
 /// The line, from 1, in which the first row of CSV begins that has more than `bytes_max` bytes.
 pub fn long_row(bytes: &[u8], bytes_max: usize) -> Option<u64> {
+    // Rows without quotes are lines. So are nearly all, and so it takes a third of the time.
+    if !bytes.contains(&b'"') && bytes.split(|byte| *byte == b'\n').all(|line| line.len() < bytes_max) {
+        return None;
+    }
     let (mut start, mut start_line, mut line) = (0, 1u64, 1u64);
     let mut state = At::CellStart;
     for (at, &byte) in bytes.iter().enumerate() {

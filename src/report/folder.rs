@@ -4,18 +4,19 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use csv::StringRecord;
-use serde::Deserialize;
+use csv::ByteRecord;
 
 use super::SUMMARY_FORMAT;
 use crate::metrics::long_row;
 
 /// Version of the layout of the files that sweeps store and read again.
 pub const STORED_FORMAT: u64 = 1;
+/// Bytes at the beginning of a JSON document among which the number of its layout is.
+const LAYOUT_BYTES: u64 = 200;
 /// Bytes of a file that is read back.
-pub(super) const FILE_BYTES_MAX: u64 = 64_000_000;
+pub(super) const FILE_BYTES_MAX: u64 = 16_000_000;
 /// Rows of a sheet.
-pub(super) const ROWS_MAX: usize = 500_000;
+pub(super) const ROWS_MAX: usize = 200_000;
 /// Columns of a sheet.
 pub(super) const COLUMNS_MAX: usize = 64;
 /// Bytes of a cell.
@@ -98,18 +99,8 @@ impl<'f> ResultFolder<'f> {
     /// Refuses `file`, if it is there, where its layout has a number above `known`. What else is wrong with it is found
     /// when it is read.
     fn refuse_newer(&self, file: &str, known: u64) -> Result<(), ReadError> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: Option<u64>,
-            deterministic: Option<Layout>,
-        }
-        #[derive(Deserialize)]
-        struct Layout {
-            format: u64,
-        }
-        let Ok(Some(bytes)) = self.bytes(file) else { return Ok(()) };
-        let Ok(Head { format, deterministic }) = serde_json::from_slice(&bytes) else { return Ok(()) };
-        match deterministic.map(|layout| layout.format).or(format) {
+        let Ok(Some(head)) = self.beginning(file, LAYOUT_BYTES) else { return Ok(()) };
+        match layout_of(&head) {
             Some(number) if number > known => {
                 Err(ReadError::Newer { path: PathBuf::from(self.called(file)), number, known })
             }
@@ -138,8 +129,22 @@ impl<'f> ResultFolder<'f> {
     /// The contents of `file`; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be read, is not an ordinary file or is longer than 64 MB.
+    /// If it cannot be read, is not an ordinary file or is longer than 16 MB.
     pub(super) fn bytes(&self, file: &str) -> Result<Option<Vec<u8>>, ReadError> {
+        match self.beginning(file, FILE_BYTES_MAX + 1)? {
+            Some(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => {
+                let source = io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"));
+                Err(ReadError::Io { path: PathBuf::from(self.called(file)), source })
+            }
+            bytes => Ok(bytes),
+        }
+    }
+
+    /// The first bytes of `file`, at most `bytes_max`; `None` if there is no such file.
+    ///
+    /// # Errors
+    /// If it cannot be read or is not an ordinary file.
+    fn beginning(&self, file: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, ReadError> {
         let path = match &self.files {
             Files::Disk(folder) => folder.join(file),
             Files::Memory(files) => {
@@ -152,16 +157,11 @@ impl<'f> ResultFolder<'f> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
             Ok(data) if !data.is_file() => return Err(failed(io::Error::other("it is no ordinary file"))),
-            Ok(data) if data.len() > FILE_BYTES_MAX => return Err(failed(too_long())),
             Ok(_) => {}
         }
         let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes));
+        let read = File::open(&path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
         read.map_err(failed)?;
-        // It may have grown since.
-        if bytes.len() as u64 > FILE_BYTES_MAX {
-            return Err(failed(too_long()));
-        }
         Ok(Some(bytes))
     }
 
@@ -175,6 +175,7 @@ impl<'f> ResultFolder<'f> {
         let line_at = |bytes: &[u8]| 1 + bytes.iter().filter(|&&byte| byte == b'\n').count() as u64;
         match String::from_utf8(bytes) {
             Err(error) => refuse(line_at(&error.as_bytes()[..error.utf8_error().valid_up_to()]), "it is not UTF-8"),
+            Ok(text) if text.bytes().all(|byte| matches!(byte, b' '..=b'~' | b'\n')) => Ok(Some(text)),
             Ok(text) => match text.find(|letter| !is_text(letter) && !matches!(letter, '\n' | '\t')) {
                 Some(at) => refuse(line_at(&text.as_bytes()[..at]), CONTROL),
                 None => Ok(Some(text)),
@@ -194,8 +195,15 @@ impl<'f> ResultFolder<'f> {
     }
 }
 
-fn too_long() -> io::Error {
-    io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"))
+/// The number of the layout of the JSON document in `bytes`, of which the first 200 do: in all that is written it stands
+/// first, whatever the layout. So a document that is too long or none at all is not read to its end for it.
+pub fn layout_of(bytes: &[u8]) -> Option<u64> {
+    let head = bytes.iter().take(LAYOUT_BYTES as usize).copied();
+    let head: Vec<u8> = head.filter(|byte| !byte.is_ascii_whitespace()).collect();
+    let fields = head.strip_prefix(b"{\"deterministic\":").unwrap_or(&head);
+    let number = fields.strip_prefix(b"{\"format\":")?;
+    let digits = number.iter().take_while(|byte| byte.is_ascii_digit()).count();
+    std::str::from_utf8(&number[..digits]).ok()?.parse().ok()
 }
 
 const CONTROL: &str = "a control character, which no result has";
@@ -206,12 +214,17 @@ pub(super) fn is_text(letter: char) -> bool {
     !letter.is_control() && !directs && !matches!(letter, '\u{fffe}' | '\u{ffff}')
 }
 
-/// A table of text.
+/// A table of text. All cells stand in one text, as rows of their own would take several times the memory.
 #[derive(Debug)]
 pub(super) struct Sheet {
     file: String,
     columns: Vec<String>,
-    rows: Vec<(u64, StringRecord)>,
+    /// All cells, row by row.
+    cells: String,
+    /// Bytes of each cell.
+    lengths: Vec<u16>,
+    /// The line at which each row stands, and where its cells begin in `cells`.
+    rows: Vec<(u32, u32)>,
 }
 
 impl Sheet {
@@ -229,29 +242,35 @@ impl Sheet {
         if let Some(twice) = columns.iter().enumerate().find(|(at, name)| columns[..*at].contains(name)) {
             return Err(refuse(1, format!("the column `{}` stands here twice", shown(twice.1))));
         }
-        let mut rows = Vec::new();
-        for record in reader.records() {
-            let record = record.map_err(|error| {
-                let line = error.position().map_or(1, csv::Position::line);
-                refuse(line, error.to_string())
-            })?;
+        if columns.iter().any(|column| column.len() > CELL_BYTES_MAX) {
+            return Err(refuse(1, format!("a cell of more than {CELL_BYTES_MAX} bytes")));
+        }
+        let (mut cells, mut lengths, mut rows) = (Vec::new(), Vec::new(), Vec::new());
+        let mut record = ByteRecord::new();
+        while reader.read_byte_record(&mut record).map_err(|error| {
+            let line = error.position().map_or(1, csv::Position::line);
+            refuse(line, error.to_string())
+        })? {
             let line = record.position().map_or(1, csv::Position::line);
             if record.len() != columns.len() {
                 let (found, expected) = (record.len(), columns.len());
                 return Err(refuse(line, format!("{found} cells under {expected} columns")));
             }
-            if record.iter().any(|cell| cell.len() > CELL_BYTES_MAX) {
-                return Err(refuse(line, format!("a cell of more than {CELL_BYTES_MAX} bytes")));
-            }
             if rows.len() == ROWS_MAX {
                 return Err(refuse(line, format!("more than {ROWS_MAX} rows")));
             }
-            rows.push((line, record));
+            // Files are bounded, so lines and bytes fit.
+            rows.push((line as u32, cells.len() as u32));
+            cells.extend_from_slice(record.as_slice());
+            for cell in &record {
+                if cell.len() > CELL_BYTES_MAX {
+                    return Err(refuse(line, format!("a cell of more than {CELL_BYTES_MAX} bytes")));
+                }
+                lengths.push(cell.len() as u16);
+            }
         }
-        if columns.iter().any(|column| column.len() > CELL_BYTES_MAX) {
-            return Err(refuse(1, format!("a cell of more than {CELL_BYTES_MAX} bytes")));
-        }
-        Ok(Sheet { file, columns, rows })
+        let cells = String::from_utf8(cells).expect("cells of a text are texts");
+        Ok(Sheet { file, columns, cells, lengths, rows })
     }
 
     /// The names of the columns.
@@ -261,7 +280,7 @@ impl Sheet {
 
     /// Rows in the order of the file.
     pub(super) fn rows(&self) -> impl ExactSizeIterator<Item = Row<'_>> {
-        self.rows.iter().map(|(line, cells)| Row { sheet: self, line: *line, cells })
+        (0..self.rows.len()).map(|number| Row { sheet: self, number })
     }
 
     /// Refuses the sheet unless it has all of `columns`.
@@ -284,20 +303,26 @@ impl Sheet {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Row<'s> {
     sheet: &'s Sheet,
-    line: u64,
-    cells: &'s StringRecord,
+    number: usize,
 }
 
 impl<'s> Row<'s> {
     /// All cells.
     pub(super) fn cells(&self) -> impl Iterator<Item = &'s str> {
-        self.cells.iter()
+        let Sheet { columns, cells, lengths, rows, .. } = self.sheet;
+        let lengths = &lengths[self.number * columns.len()..][..columns.len()];
+        lengths.iter().scan(rows[self.number].1 as usize, |start, length| {
+            let end = *start + usize::from(*length);
+            let cell = &cells[*start..end];
+            *start = end;
+            Some(cell)
+        })
     }
 
     /// The cell under `column`; empty if there is no such column.
     pub(super) fn text(&self, column: &str) -> &'s str {
         let at = self.sheet.columns.iter().position(|name| name == column);
-        at.and_then(|at| self.cells.get(at)).unwrap_or("")
+        at.and_then(|at| self.cells().nth(at)).unwrap_or("")
     }
 
     /// The number under `column`; `None` if the cell is empty.
@@ -333,7 +358,7 @@ impl<'s> Row<'s> {
     }
 
     pub(super) fn refuse(&self, reason: String) -> ReadError {
-        self.sheet.refuse(self.line, reason)
+        self.sheet.refuse(u64::from(self.sheet.rows[self.number].0), reason)
     }
 }
 

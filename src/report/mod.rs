@@ -37,7 +37,7 @@ pub use detection::{detection_csv, detection_table};
 pub use dictionary::dictionary;
 pub use drops::{drops_csv, drops_table};
 pub use figures::{curves_csv, figures_csv, figures_tables};
-pub use folder::{ReadError, ResultFolder, STORED_FORMAT};
+pub use folder::{ReadError, ResultFolder, STORED_FORMAT, layout_of};
 pub use latency::latency_csv;
 pub use links::links_csv;
 pub use load::network_load_table;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::FORMAT;
 use super::manifest::{Manifest, RunId};
 use crate::metrics::{PointResult, measurements};
-use crate::report::Number;
+use crate::report::{Number, layout_of};
 
 /// What is kept of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,15 +67,10 @@ impl StoredError {
     /// What the JSON document in `bytes` says, if it is of this format. Read as what it should be at once: as any document,
     /// it takes fifteen times its memory.
     pub(super) fn document<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Result<T, StoredError> {
-        #[derive(Deserialize)]
-        struct Head {
-            format: Option<u64>,
-        }
         if bytes.len() > bytes_max {
             return Err(StoredError::TooLarge(bytes_max));
         }
-        let head: Head = serde_json::from_slice(bytes).map_err(|error| StoredError::damaged(&error))?;
-        match head.format {
+        match layout_of(bytes) {
             Some(FORMAT) => serde_json::from_slice(bytes).map_err(|error| StoredError::damaged(&error)),
             Some(newer) if newer > FORMAT => Err(StoredError::Newer(newer)),
             _ => Err(StoredError::Damaged("it has no `format` that is known".to_owned())),

@@ -3,6 +3,7 @@
 //! Of a state, every rank writes its shares, a file for each of its threads, all at the same time; then the first rank writes
 //! the file of the state, which names them all. Until that has its name the state before stands, with its shares.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::panic::resume_unwind;
@@ -339,7 +340,9 @@ impl Folder {
     /// Removes all shares of the state of a point but those that `note` names.
     fn remove_shares(&self, point: usize, note: Option<&StateNote>) -> Result<(), Failure> {
         let prefix = format!("point-{}-", point + 1);
-        let named: Vec<String> = note.into_iter().flat_map(|note| note.files(point)).map(|(name, _)| name).collect();
+        // A rank that has many threads has as many files.
+        let named: BTreeSet<String> =
+            note.into_iter().flat_map(|note| note.files(point)).map(|(name, _)| name).collect();
         let is_gone = |name: &String| name.starts_with(&prefix) && name.ends_with(SHARE_END) && !named.contains(name);
         let gone: Vec<String> = names(&self.path).filter(is_gone).collect();
         remove_files(&self.path, &gone).map_err(|error| unwritten(&error))
