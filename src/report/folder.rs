@@ -86,26 +86,14 @@ impl<'f> ResultFolder<'f> {
         let name = whole.file_name().map_or_else(|| "/".to_owned(), |name| name.to_string_lossy().into_owned());
         let name = name.chars().take(64).map(|letter| if is_text(letter) { letter } else { '?' }).collect();
         let folder = ResultFolder { name, files: Files::Disk(path.to_owned()) };
-        folder.refuse_newer("summary.json", u64::from(SUMMARY_FORMAT))?;
-        folder.refuse_newer("sweep.json", STORED_FORMAT)?;
+        refuse_newer(&path.join("summary.json"), u64::from(SUMMARY_FORMAT))?;
+        refuse_newer(&path.join("sweep.json"), STORED_FORMAT)?;
         Ok(folder)
     }
 
     /// The files of a result of the scenario `name` that are not written yet.
     pub fn in_memory(name: &str, files: &'f [(&'static str, Vec<u8>)]) -> ResultFolder<'f> {
         ResultFolder { name: name.to_owned(), files: Files::Memory(files) }
-    }
-
-    /// Refuses `file`, if it is there, where its layout has a number above `known`. What else is wrong with it is found
-    /// when it is read.
-    fn refuse_newer(&self, file: &str, known: u64) -> Result<(), ReadError> {
-        let Ok(Some(head)) = self.beginning(file, LAYOUT_BYTES) else { return Ok(()) };
-        match layout_of(&head) {
-            Some(number) if number > known => {
-                Err(ReadError::Newer { path: PathBuf::from(self.called(file)), number, known })
-            }
-            _ => Ok(()),
-        }
     }
 
     /// The name of the folder.
@@ -129,40 +117,21 @@ impl<'f> ResultFolder<'f> {
     /// The contents of `file`; `None` if there is none.
     ///
     /// # Errors
-    /// If it cannot be read, is not an ordinary file or is longer than 16 MB.
+    /// If it cannot be read, is not an ordinary file or is longer than 16 MB, unless it was just made.
     pub(super) fn bytes(&self, file: &str) -> Result<Option<Vec<u8>>, ReadError> {
-        match self.beginning(file, FILE_BYTES_MAX + 1)? {
-            Some(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => {
-                let source = io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"));
-                Err(ReadError::Io { path: PathBuf::from(self.called(file)), source })
-            }
-            bytes => Ok(bytes),
-        }
-    }
-
-    /// The first bytes of `file`, at most `bytes_max`; `None` if there is no such file.
-    ///
-    /// # Errors
-    /// If it cannot be read or is not an ordinary file.
-    fn beginning(&self, file: &str, bytes_max: u64) -> Result<Option<Vec<u8>>, ReadError> {
         let path = match &self.files {
             Files::Disk(folder) => folder.join(file),
             Files::Memory(files) => {
                 return Ok(files.iter().find(|(name, _)| *name == file).map(|(_, bytes)| bytes.clone()));
             }
         };
-        let failed = |source| ReadError::Io { path: path.clone(), source };
-        // A pipe would be waited for, for ever.
-        match fs::metadata(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-            Ok(data) if !data.is_file() => return Err(failed(io::Error::other("it is no ordinary file"))),
-            Ok(_) => {}
+        match beginning(&path, FILE_BYTES_MAX + 1)? {
+            Some(bytes) if bytes.len() as u64 > FILE_BYTES_MAX => {
+                let source = io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes"));
+                Err(ReadError::Io { path, source })
+            }
+            bytes => Ok(bytes),
         }
-        let mut bytes = Vec::new();
-        let read = File::open(&path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes));
-        read.map_err(failed)?;
-        Ok(Some(bytes))
     }
 
     /// The text in `file`; `None` if there is no such file.
@@ -186,12 +155,45 @@ impl<'f> ResultFolder<'f> {
     /// The CSV in `file`; `None` if there is no such file.
     ///
     /// # Errors
-    /// As [`ResultFolder::text`], and if it is no table within the bounds of this module.
+    /// As [`ResultFolder::text`], and if it is no table within the bounds of this module; one that was just made may have any
+    /// number of rows.
     pub(super) fn sheet(&self, file: &str) -> Result<Option<Sheet>, ReadError> {
         match self.text(file)? {
-            Some(text) => Sheet::read(self.called(file), &text).map(Some),
+            Some(text) => {
+                // What a run has just made is drawn, however much it is.
+                let rows_max = if matches!(self.files, Files::Disk(_)) { ROWS_MAX } else { usize::MAX };
+                Sheet::read(self.called(file), &text, rows_max).map(Some)
+            }
             None => Ok(None),
         }
+    }
+}
+
+/// The first bytes of the file `path`, at most `bytes_max`; `None` if there is no such file.
+///
+/// # Errors
+/// If it cannot be read or is not an ordinary file.
+fn beginning(path: &Path, bytes_max: u64) -> Result<Option<Vec<u8>>, ReadError> {
+    let failed = |source| ReadError::Io { path: path.to_owned(), source };
+    // A pipe would be waited for, for ever.
+    match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(failed(error)),
+        Ok(data) if !data.is_file() => return Err(failed(io::Error::other("it is no ordinary file"))),
+        Ok(_) => {}
+    }
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(bytes_max).read_to_end(&mut bytes)).map_err(failed)?;
+    Ok(Some(bytes))
+}
+
+/// Refuses the JSON document `path`, if it is there, where its layout has a number above `known`. What else is wrong with it
+/// is found when it is read.
+fn refuse_newer(path: &Path, known: u64) -> Result<(), ReadError> {
+    let Ok(Some(head)) = beginning(path, LAYOUT_BYTES) else { return Ok(()) };
+    match layout_of(&head) {
+        Some(number) if number > known => Err(ReadError::Newer { path: path.to_owned(), number, known }),
+        _ => Ok(()),
     }
 }
 
@@ -224,11 +226,11 @@ pub(super) struct Sheet {
     /// Bytes of each cell.
     lengths: Vec<u16>,
     /// The line at which each row stands, and where its cells begin in `cells`.
-    rows: Vec<(u32, u32)>,
+    rows: Vec<(u64, usize)>,
 }
 
 impl Sheet {
-    fn read(file: String, text: &str) -> Result<Sheet, ReadError> {
+    fn read(file: String, text: &str, rows_max: usize) -> Result<Sheet, ReadError> {
         let refuse = |line: u64, reason: String| ReadError::Malformed { file: file.clone(), line, reason };
         if let Some(line) = long_row(text.as_bytes(), ROW_BYTES_MAX) {
             return Err(refuse(line, format!("a row of more than {ROW_BYTES_MAX} bytes")));
@@ -256,11 +258,10 @@ impl Sheet {
                 let (found, expected) = (record.len(), columns.len());
                 return Err(refuse(line, format!("{found} cells under {expected} columns")));
             }
-            if rows.len() == ROWS_MAX {
-                return Err(refuse(line, format!("more than {ROWS_MAX} rows")));
+            if rows.len() == rows_max {
+                return Err(refuse(line, format!("more than {rows_max} rows")));
             }
-            // Files are bounded, so lines and bytes fit.
-            rows.push((line as u32, cells.len() as u32));
+            rows.push((line, cells.len()));
             cells.extend_from_slice(record.as_slice());
             for cell in &record {
                 if cell.len() > CELL_BYTES_MAX {
@@ -311,7 +312,7 @@ impl<'s> Row<'s> {
     pub(super) fn cells(&self) -> impl Iterator<Item = &'s str> {
         let Sheet { columns, cells, lengths, rows, .. } = self.sheet;
         let lengths = &lengths[self.number * columns.len()..][..columns.len()];
-        lengths.iter().scan(rows[self.number].1 as usize, |start, length| {
+        lengths.iter().scan(rows[self.number].1, |start, length| {
             let end = *start + usize::from(*length);
             let cell = &cells[*start..end];
             *start = end;
@@ -358,7 +359,7 @@ impl<'s> Row<'s> {
     }
 
     pub(super) fn refuse(&self, reason: String) -> ReadError {
-        self.sheet.refuse(u64::from(self.sheet.rows[self.number].0), reason)
+        self.sheet.refuse(self.sheet.rows[self.number].0, reason)
     }
 }
 
@@ -409,6 +410,30 @@ mod tests {
         ];
         for (text, expected) in cases {
             assert_eq!(sheet(text).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn what_was_just_made_may_be_longer_than_what_is_read_back() {
+        let text = "a\n".to_owned() + &"1\n".repeat(ROWS_MAX + 1);
+        assert_eq!(sheet(text.as_bytes()).unwrap().rows().len(), ROWS_MAX + 1);
+        let long = "a\n".to_owned() + &format!("{}\n", "1".repeat(4_000)).repeat(FILE_BYTES_MAX as usize / 4_000);
+        assert!(sheet(long.as_bytes()).is_ok());
+        let folder = tempfile::tempdir().unwrap();
+        let said = |text: &str| {
+            fs::write(folder.path().join("a.csv"), text).unwrap();
+            ResultFolder::open(folder.path()).unwrap().sheet("a.csv").unwrap_err().to_string()
+        };
+        assert!(said(&text).ends_with("line 200002: more than 200000 rows"), "{}", said(&text));
+        assert!(said(&long).contains("cannot read"));
+    }
+
+    #[test]
+    fn the_layout_is_read_at_the_beginning() {
+        assert_eq!(layout_of(b"{\n  \"deterministic\": {\n    \"format\": 12,\n"), Some(12));
+        assert_eq!(layout_of(b"{\"format\":3}"), Some(3));
+        for other in [&b"{\"engine\": 1, \"format\": 3}"[..], b"{\"format\": \"3\"}", b"{\"format\":", b"[", b""] {
+            assert_eq!(layout_of(other), None);
         }
     }
 
