@@ -30,8 +30,8 @@ const BUSY_MS_MAX: u64 = 100;
 /// Longest message, in bytes: the first hundred problems of a scenario.
 const SAID_MAX: usize = 100_000;
 /// The longest result file that `report` and `plot` read, in bytes, and the most rows of a sheet.
-const FILE_BYTES_MAX: usize = 16_000_000;
-const SHEET_ROWS_MAX: usize = 200_000;
+const FILE_BYTES_MAX: usize = 10_000_000;
+const SHEET_ROWS_MAX: usize = 150_000;
 /// The length of a file that claims more than any disk holds.
 const SPARSE: u64 = 1 << 40;
 

@@ -26,7 +26,7 @@ pub(super) const COMPARE_EXAMPLES: &str = "Examples:
 const METRICS_FILE: &str = "metrics.csv";
 const SUMMARY_FILE: &str = "summary.json";
 /// Longest summary and sheet that are read, in bytes.
-const SUMMARY_BYTES_MAX: u64 = 16_000_000;
+const SUMMARY_BYTES_MAX: u64 = 10_000_000;
 const SHEET_BYTES_MAX: u64 = 500_000_000;
 
 /// Arguments of `qnetsim compare`.

@@ -12,8 +12,10 @@ enum At {
 
 /// The line, from 1, in which the first row of CSV begins that has more than `bytes_max` bytes.
 pub fn long_row(bytes: &[u8], bytes_max: usize) -> Option<u64> {
-    // Rows without quotes are lines. So are nearly all, and so it takes a third of the time.
-    if !bytes.contains(&b'"') && bytes.split(|byte| *byte == b'\n').all(|line| line.len() < bytes_max) {
+    // Rows without quotes are lines, none of which is long where a line ends in every part of half the length. Nearly all
+    // sheets are so, of which nearly nothing is looked at then.
+    let part = (bytes_max / 2).max(1);
+    if !bytes.contains(&b'"') && bytes.chunks_exact(part).all(|part| part.contains(&b'\n')) {
         return None;
     }
     let (mut start, mut start_line, mut line) = (0, 1u64, 1u64);
